@@ -1,0 +1,64 @@
+# Everything from a fresh clone on: `make demo`. Each target does first what it needs.
+#
+# Cargo alone works too, once `make setup` has run.
+
+# What a target hands on to the command in its last line, as in ARGS="--set train.steps=100".
+ARGS =
+# Recorded in results; one value for all targets, so that nothing is compiled twice.
+export SYNTH_GIT_COMMIT := $(shell git describe --always --dirty --abbrev=40 2>/dev/null)
+
+# The release profile everywhere: the C++ parts are compiled once. Cargo shares out the cores by
+# itself, and make runs one target at a time: `make -j` changes nothing.
+cargo = MAKEFLAGS= cargo
+release = --release --locked
+clippy = $(cargo) clippy --all-targets $(release)
+synth = $(or $(CARGO_TARGET_DIR),target)/release/synth
+
+.NOTPARALLEL:
+.PHONY: help setup build data demo test test-gpu lint clean
+.PHONY: libtorch binary sources format checks
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'With CUDA=1 or CUDA=0: libtorch with or without CUDA, else as there is an NVIDIA driver.'
+	@echo 'With ARGS="...": more arguments, as in make demo ARGS="--set train.steps=100".'
+
+setup: libtorch ## Fetch libtorch, or check that of LIBTORCH or LIBTORCH_USE_PYTORCH
+
+build: libtorch ## Compile target/release/synth
+	$(cargo) build $(release) $(ARGS)
+
+data: binary ## Prepare the demo's text, rust-sources
+	$(synth) data fetch rust-sources $(ARGS)
+
+demo: sources ## Train two kinds of attention on real text and compare them
+	$(synth) ablate experiments/demo/sweep.toml $(ARGS)
+
+test: checks ## Lint, then run the tests
+	$(cargo) test $(release) $(ARGS)
+
+test-gpu: libtorch ## Run the tests that need an NVIDIA GPU
+	SYNTH_TEST_GPU=1 $(cargo) test $(release) gpu_ $(ARGS)
+
+lint: format ## Check the format, the documentation and clippy; warnings are errors
+	$(clippy) $(ARGS) -- -D warnings
+
+clean: ## Remove what set-up and cargo made; data/ and results/ stay
+	rm -rf target libtorch
+
+# What other targets need first, without their ARGS.
+libtorch:
+	@scripts/setup.sh
+
+binary: libtorch
+	$(cargo) build $(release)
+
+sources: binary
+	$(synth) data fetch rust-sources
+
+format: libtorch
+	$(cargo) fmt --check
+	RUSTDOCFLAGS="-D warnings" $(cargo) doc --no-deps $(release)
+
+checks: format
+	$(clippy) -- -D warnings

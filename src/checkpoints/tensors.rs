@@ -1,0 +1,153 @@
+//! Tensors in safetensors files: written with their names in order, read with every name, shape and kind
+//! compared before anything is changed.
+
+use anyhow::{Context, Result, bail, ensure};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// Tensors by name.
+pub type NamedTensors = Vec<(String, Tensor)>;
+
+/// The one key of the files' metadata: a JSON object. One key, so that equal contents give equal bytes.
+const METADATA_KEY: &str = "synth";
+
+/// Writes `tensors` and `metadata` to a new file and waits until the disk has them.
+///
+/// # Errors
+/// What the file system reports, a full disk first of all; a kind that the format lacks.
+pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &serde_json::Value) -> Result<()> {
+    let bytes = tensors.iter().map(|(_, tensor)| to_bytes(tensor)).collect::<Result<Vec<_>>>()?;
+    let views = tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
+        let shape = tensor.size().iter().map(|&n| n as usize).collect();
+        Ok((name, TensorView::new(dtype(tensor.kind())?, shape, bytes)?))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([(METADATA_KEY.to_string(), metadata.to_string())]);
+    let cannot = || format!("cannot write {}", path.display());
+    safetensors::serialize_to_file(views, Some(metadata), path).with_context(cannot)?;
+    File::open(path).and_then(|file| file.sync_all()).with_context(cannot)
+}
+
+/// Fills the tensors of `into` from a file that holds exactly these names, shapes and kinds. Nothing is
+/// changed unless all of it fits.
+///
+/// # Errors
+/// One line that names the file and the first thing that does not fit.
+pub fn read_into(path: &Path, into: &[(String, Tensor)]) -> Result<()> {
+    let file = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let held = SafeTensors::deserialize(&file)
+        .map_err(|error| anyhow::anyhow!("{} is damaged or no safetensors file: {error}", path.display()))?;
+    check_names(&held, into).with_context(|| format!("{} does not fit this model", path.display()))?;
+    let loaded = into.iter().map(|(name, tensor)| {
+        let view = held.tensor(name).with_context(|| format!("{} lacks {name}", path.display()))?;
+        compare(name, &view, tensor).with_context(|| format!("{} does not fit this model", path.display()))?;
+        Ok(Tensor::f_from_data_size(view.data(), &tensor.size(), tensor.kind())?)
+    });
+    let loaded = loaded.collect::<Result<Vec<_>>>()?;
+    let _no_grad = tch::no_grad_guard();
+    for ((_, tensor), values) in into.iter().zip(&loaded) {
+        tensor.shallow_clone().f_copy_(values)?;
+    }
+    Ok(())
+}
+
+fn check_names(held: &SafeTensors<'_>, wanted: &[(String, Tensor)]) -> Result<()> {
+    let held: BTreeSet<&str> = held.names().into_iter().collect();
+    let wanted: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+    if let Some(name) = wanted.difference(&held).next() {
+        bail!("it lacks the tensor {name} (and {} more)", wanted.difference(&held).count() - 1);
+    }
+    if let Some(name) = held.difference(&wanted).next() {
+        bail!("it holds an unknown tensor {name} (and {} more)", held.difference(&wanted).count() - 1);
+    }
+    Ok(())
+}
+
+fn compare(name: &str, held: &TensorView<'_>, wanted: &Tensor) -> Result<()> {
+    let shape: Vec<usize> = wanted.size().iter().map(|&n| n as usize).collect();
+    ensure!(held.shape() == shape, "{name} has shape {:?}, expected {shape:?}", held.shape());
+    let kind = dtype(wanted.kind())?;
+    ensure!(held.dtype() == kind, "{name} is {:?}, expected {kind:?}", held.dtype());
+    Ok(())
+}
+
+fn to_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_contiguous()?;
+    let count = tensor.numel();
+    let mut bytes = vec![0; count * tensor.kind().elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut bytes, count)?;
+    Ok(bytes)
+}
+
+fn dtype(kind: Kind) -> Result<Dtype> {
+    Ok(match kind {
+        Kind::Float => Dtype::F32,
+        Kind::Double => Dtype::F64,
+        Kind::BFloat16 => Dtype::BF16,
+        Kind::Int64 => Dtype::I64,
+        other => bail!("tensors of kind {other:?} are not stored"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn named(list: &[(&str, Tensor)]) -> NamedTensors {
+        list.iter().map(|(name, tensor)| (name.to_string(), tensor.shallow_clone())).collect()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let weight = Tensor::from_slice(&[1f32, -0.0, f32::MIN_POSITIVE, 4.0]).view([2, 2]);
+        let step = Tensor::from(7f64);
+        write(&path, &named(&[("weight", weight.tr()), ("step", step.copy())]), &json!({"step": 7})).unwrap();
+        let (into, count) = (Tensor::zeros([2, 2], (Kind::Float, Device::Cpu)), Tensor::from(0f64));
+        read_into(&path, &named(&[("step", count.shallow_clone()), ("weight", into.shallow_clone())])).unwrap();
+        assert_eq!(into, weight.tr());
+        assert_eq!(count, step);
+    }
+
+    #[test]
+    fn what_does_not_fit_changes_nothing_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let ones = |shape: &[i64], kind| Tensor::ones(shape, (kind, Device::Cpu));
+        write(&path, &named(&[("a", ones(&[2], Kind::Float)), ("b", ones(&[3], Kind::Float))]), &json!({})).unwrap();
+        let a = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+        let cases = [
+            (named(&[("a", a.shallow_clone())]), "unknown tensor b"),
+            (named(&[("a", a.shallow_clone()), ("b", a.copy()), ("c", a.copy())]), "lacks the tensor c"),
+            (named(&[("a", a.shallow_clone()), ("b", ones(&[1], Kind::Float))]), "b has shape [3], expected [1]"),
+            (named(&[("a", a.shallow_clone()), ("b", ones(&[3], Kind::Double))]), "b is F32, expected F64"),
+        ];
+        for (into, expected) in cases {
+            let error = format!("{:#}", read_into(&path, &into).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(a.sum(Kind::Float).double_value(&[]), 0.0);
+        }
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        let error = read_into(&path, &named(&[("a", a.shallow_clone())])).unwrap_err();
+        assert!(error.to_string().contains("is damaged"), "{error}");
+    }
+
+    #[test]
+    fn equal_contents_give_equal_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = |name: &str| {
+            let path = folder.path().join(name);
+            let list = named(&[("x", Tensor::from(1f32)), ("y", Tensor::from(2f32))]);
+            write(&path, &list, &json!({"format": 1, "step": 2})).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        assert_eq!(bytes("one"), bytes("two"));
+    }
+}

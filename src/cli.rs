@@ -1,0 +1,219 @@
+//! The command line: clap types only.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// Trains, evaluates and ablates Transformers in which only the attention differs.
+#[derive(Debug, Parser)]
+#[command(name = "synth", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// Say more on stderr; twice for all
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say warnings and errors only, draw no bars
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train the model of an experiment
+    Train(TrainArguments),
+    /// Measure a trained model on a split
+    #[command(visible_alias = "evaluate")]
+    Eval(EvalArguments),
+    /// Train every cell of a sweep, one after another
+    Ablate(AblateArguments),
+    /// Prepare datasets
+    Data(DataArguments),
+    /// Say what this build and this machine can do, and what to do about each problem
+    Doctor(DoctorArguments),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// `synth train`.
+#[derive(Debug, Args)]
+pub struct TrainArguments {
+    /// The experiment, or the config.toml of a run
+    pub experiment: PathBuf,
+    /// Set a key of the experiment, such as train.steps=100; later ones win
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// The same as --set seed=N
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The folder of all results
+    #[arg(long, default_value = "results", value_name = "DIR")]
+    pub results: PathBuf,
+    /// The run's name [default: <kind>-s<seed>]
+    #[arg(long, value_name = "NAME")]
+    pub run: Option<String>,
+    /// Go on from the run's last checkpoint, or start where there is none
+    #[arg(long, conflicts_with = "overwrite")]
+    pub resume: bool,
+    /// Remove the run of that name first
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Give the same bytes on CUDA too; the same as --set train.deterministic=true
+    #[arg(long)]
+    pub deterministic: bool,
+    /// Print the resolved experiment as TOML and stop
+    #[arg(long)]
+    pub print_config: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `synth eval`.
+#[derive(Debug, Args)]
+pub struct EvalArguments {
+    /// The folder of the run, results/<experiment>/<run>
+    pub run: PathBuf,
+    /// The split to measure
+    #[arg(long, default_value = "validation")]
+    pub split: SplitChoice,
+    /// best, last or step-N [default: best, else last]
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub checkpoint: Option<String>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Measure other data: a key under data., such as data.validation=other.txt
+    #[arg(long, value_name = "data.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `synth ablate`.
+#[derive(Debug, Args)]
+pub struct AblateArguments {
+    /// The sweep
+    pub sweep: PathBuf,
+    /// Set a key of every cell; later ones win
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// The folder of all results
+    #[arg(long, default_value = "results", value_name = "DIR")]
+    pub results: PathBuf,
+    /// Print the cells and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `synth data`.
+#[derive(Debug, Args)]
+pub struct DataArguments {
+    /// What to do
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+/// The subcommands of `synth data`.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Prepare a dataset by name, under SYNTH_DATA [default: data]
+    Fetch {
+        /// The dataset: rust-sources
+        name: String,
+        /// Print its card as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `synth doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Print the findings as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU, or the CPU where there is none.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU by its number.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+                number.map(Self::Cuda).ok_or_else(|| "expected auto, cpu, cuda or cuda:N".to_string())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// The splits that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitChoice {
+    /// What training is steered by.
+    Validation,
+    /// What nothing is steered by.
+    Test,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn devices_are_read_and_written_alike() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
+            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+        }
+        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
+        for wrong in ["gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"] {
+            assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
+        }
+    }
+}

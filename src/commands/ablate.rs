@@ -1,0 +1,189 @@
+//! `synth ablate`: the cells of a sweep one after another, each in its own process.
+
+use super::output::{print, print_json, thousands};
+use crate::cli::AblateArguments;
+use crate::exit::Interrupted;
+use crate::model::size::decoder_parameters;
+use crate::runs::index::{self, IndexRow};
+use crate::runs::ledger::{self, CellRecord};
+use crate::runs::{Status, check_experiment};
+use crate::sweep::{self, Cell, Plan};
+use crate::train::signals::{self, Signals};
+use anyhow::{Context, Result, bail};
+use comfy_table::{CellAlignment, Table, presets};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// Trains every cell of a sweep.
+pub fn run(arguments: &AblateArguments, quiet: bool, verbose: u8) -> Result<()> {
+    let plan = sweep::plan(&arguments.sweep, &arguments.set)?;
+    check_experiment(&plan.name)?;
+    crate::device::resolve(arguments.device)?;
+    if arguments.dry_run {
+        return dry_run(arguments, &plan);
+    }
+    let signals = Signals::listen()?;
+    let sweep = Sweep { arguments, plan: &plan, quiet, verbose, signals };
+    for (number, cell) in plan.cells.iter().enumerate() {
+        tracing::info!("cell {} of {}: {}", number + 1, plan.cells.len(), cell.run);
+        sweep.train(cell)?;
+        if let Some(signal) = sweep.signals.stop() {
+            let message = format!("stopped by {}; the same command goes on", signals::name(signal));
+            return Err(Interrupted { signal, message }.into());
+        }
+    }
+    sweep.report()
+}
+
+/// A sweep under way.
+struct Sweep<'a> {
+    arguments: &'a AblateArguments,
+    plan: &'a Plan,
+    quiet: bool,
+    verbose: u8,
+    signals: Signals,
+}
+
+impl Sweep<'_> {
+    /// The sweep's folder of results.
+    fn folder(&self) -> PathBuf {
+        self.arguments.results.join(&self.plan.name)
+    }
+
+    /// Trains a cell, again where it failed and `retries` allows, and notes how it ended.
+    fn train(&self, cell: &Cell) -> Result<()> {
+        for attempt in 0..=self.plan.retries {
+            let status = self.wait(self.start(cell)?)?;
+            let (status, reason) = verdict(status);
+            let record = CellRecord {
+                run: cell.run.clone(),
+                kind: cell.experiment.attention.decoder_kind().to_string(),
+                seed: cell.seed,
+                status,
+                reason: reason.clone(),
+            };
+            ledger::append(&self.folder(), &record)?;
+            if status != Status::Failed || self.signals.stop().is_some() {
+                break;
+            }
+            let left = self.plan.retries - attempt;
+            tracing::warn!("cell {} failed ({}), {left} retries left", cell.run, reason.unwrap_or_default());
+        }
+        index::rebuild(&self.folder())
+    }
+
+    fn start(&self, cell: &Cell) -> Result<Child> {
+        let program = std::env::current_exe().context("cannot find synth's own program")?;
+        let mut command = Command::new(program);
+        command.arg("train").arg(&self.plan.base).arg("--resume");
+        command.arg("--results").arg(&self.arguments.results).arg("--run").arg(&cell.run);
+        command.arg("--device").arg(self.arguments.device.to_string());
+        for set in &cell.sets {
+            command.arg("--set").arg(set);
+        }
+        if self.quiet {
+            command.arg("--quiet");
+        }
+        command.args((0..self.verbose).map(|_| "--verbose"));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.spawn().with_context(|| format!("cannot start the process of cell {}", cell.run))
+    }
+
+    /// Waits for a cell. A TERM of this process is passed on; an INT from a terminal reaches the cell itself.
+    fn wait(&self, mut child: Child) -> Result<ExitStatus> {
+        let mut told = false;
+        loop {
+            if let Some(status) = child.try_wait().context("cannot wait for a cell's process")? {
+                return Ok(status);
+            }
+            if self.signals.stop() == Some(libc::SIGTERM) && !told {
+                let id = rustix::process::Pid::from_child(&child);
+                // An error means that the process has ended, which the next turn sees.
+                let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+                told = true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Prints the table; an error where a cell is neither done nor skipped.
+    fn report(&self) -> Result<()> {
+        let rows: Vec<IndexRow> = index::rows(&self.folder())?;
+        let of_cell = |cell: &Cell| rows.iter().find(|row| row.run == cell.run);
+        let rows: Vec<&IndexRow> = self.plan.cells.iter().filter_map(of_cell).collect();
+        if self.arguments.json {
+            let folder = self.folder().display().to_string();
+            print_json(&serde_json::json!({ "sweep": self.plan.name, "results": folder, "runs": rows }))?;
+        } else {
+            print(&table(&rows))?;
+            print(&format!("rows in {}", self.folder().join("runs.csv").display()))?;
+        }
+        let bad = rows.iter().filter(|row| !matches!(row.status, Status::Done | Status::Skipped)).count();
+        if bad > 0 {
+            bail!("{bad} of {} cells did not end well; the table and runs.csv say how", self.plan.cells.len());
+        }
+        Ok(())
+    }
+}
+
+/// What the exit of a cell's process says, where it left no summary.
+fn verdict(status: ExitStatus) -> (Status, Option<String>) {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => (Status::Done, None),
+        (Some(3), _) => (Status::Diverged, None),
+        (Some(code @ (130 | 143)), _) => (Status::Stopped, Some(signals::name(code - 128))),
+        (Some(code), _) => (Status::Failed, Some(format!("exit code {code}"))),
+        (None, signal) => (Status::Failed, Some(format!("signal {}", signal.unwrap_or_default()))),
+    }
+}
+
+fn dry_run(arguments: &AblateArguments, plan: &Plan) -> Result<()> {
+    let vocabulary = 256;
+    let parameters = |cell: &Cell| decoder_parameters(&cell.experiment.model, &cell.experiment.attention, vocabulary);
+    if arguments.json {
+        let cells = plan.cells.iter().map(|cell| {
+            serde_json::json!({ "run": cell.run, "seed": cell.seed, "sets": cell.sets, "parameters": parameters(cell) as f64 })
+        });
+        return print_json(&serde_json::json!({ "sweep": plan.name, "cells": cells.collect::<Vec<_>>() }));
+    }
+    let mut table = new_table(&["run", "kind", "seed", "parameters"]);
+    for cell in &plan.cells {
+        let kind = cell.experiment.attention.decoder_kind().to_string();
+        let count = u64::try_from(parameters(cell)).map_or_else(|_| "too many".to_string(), thousands);
+        table.add_row([cell.run.clone(), kind, cell.seed.to_string(), count]);
+    }
+    print(&table.to_string())
+}
+
+fn new_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    table
+}
+
+/// The comparison, as a table that Markdown takes too.
+fn table(rows: &[&IndexRow]) -> String {
+    let mut table =
+        new_table(&["run", "kind", "parameters", "loss", "perplexity", "tokens/s", "peak MiB", "status"]);
+    let number = |value: Option<f64>, digits: usize| value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"));
+    let whole = |value: Option<u64>| value.map_or_else(|| "–".into(), thousands);
+    for row in rows {
+        let status = row.reason.as_ref().map_or(row.status.to_string(), |reason| format!("{}: {reason}", row.status));
+        table.add_row([
+            row.run.clone(),
+            row.kind.clone().unwrap_or_default(),
+            whole(row.parameters),
+            number(row.loss, 4),
+            number(row.perplexity, 3),
+            whole(row.tokens_per_second.map(|rate| rate as u64)),
+            number(row.peak_memory_mib, 0),
+            status,
+        ]);
+    }
+    for column in table.column_iter_mut().skip(2).take(5) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}

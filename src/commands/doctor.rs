@@ -1,0 +1,210 @@
+//! `synth doctor`: what was found against what is expected, and what to do about each problem.
+
+use super::Build;
+use super::output::{print, print_json};
+use crate::attention::{Mask, Path, Scores, attend};
+use crate::cli::DoctorArguments;
+use crate::data::datasets;
+use crate::libtorch::context;
+use crate::libtorch::memory::cuda_memory;
+use crate::memory::{available_bytes, machine_bytes};
+use anyhow::Result;
+use serde::Serialize;
+use tch::{Cuda, Device, Kind, Tensor};
+
+/// What the command found.
+#[derive(Debug, Serialize)]
+struct Findings {
+    synth: String,
+    git_commit: Option<String>,
+    libtorch: String,
+    libtorch_expected: String,
+    cuda_runtime: Option<String>,
+    devices: Vec<FoundDevice>,
+    fused_parts: Vec<Part>,
+    data: Vec<String>,
+    problems: Vec<String>,
+}
+
+/// A device and the paths that attention can take on it.
+#[derive(Debug, Serialize)]
+struct FoundDevice {
+    device: String,
+    name: Option<String>,
+    compute_capability: Option<String>,
+    threads: Option<u64>,
+    memory_gib: Option<f64>,
+    free_gib: Option<f64>,
+    attention: Vec<PathFound>,
+}
+
+/// The path of one kind of scores in one precision.
+#[derive(Debug, Serialize)]
+struct PathFound {
+    scores: &'static str,
+    precision: &'static str,
+    dropout: bool,
+    path: Path,
+}
+
+/// A fused part and whether this build has it.
+#[derive(Debug, Serialize)]
+struct Part {
+    name: &'static str,
+    available: bool,
+    note: &'static str,
+}
+
+/// Prints what this build and this machine can do.
+pub fn run(arguments: &DoctorArguments, build: Build) -> Result<()> {
+    let findings = Findings {
+        synth: env!("CARGO_PKG_VERSION").into(),
+        git_commit: build.commit.map(str::to_string),
+        libtorch: context::torch_version(),
+        libtorch_expected: context::EXPECTED_VERSION.into(),
+        cuda_runtime: context::cuda_version(),
+        devices: devices(),
+        fused_parts: fused_parts(),
+        data: prepared_data(),
+        problems: problems(),
+    };
+    if arguments.json { print_json(&findings) } else { report(&findings) }
+}
+
+fn devices() -> Vec<FoundDevice> {
+    const GIB: f64 = (1u64 << 30) as f64;
+    let mut list = vec![FoundDevice {
+        device: "cpu".into(),
+        name: crate::device::name(Device::Cpu),
+        compute_capability: None,
+        threads: Some(tch::get_num_threads() as u64),
+        memory_gib: machine_bytes().map(|bytes| bytes as f64 / GIB),
+        free_gib: available_bytes(Device::Cpu).map(|bytes| bytes as f64 / GIB),
+        attention: attention_paths(Device::Cpu),
+    }];
+    for index in 0..Cuda::device_count() as usize {
+        let memory = cuda_memory(index).ok();
+        list.push(FoundDevice {
+            device: format!("cuda:{index}"),
+            name: crate::device::name(Device::Cuda(index)),
+            compute_capability: context::cuda_device(index).map(|(_, c)| format!("{}.{}", c / 10, c % 10)),
+            threads: None,
+            memory_gib: memory.map(|memory| memory.total as f64 / GIB),
+            free_gib: memory.map(|memory| memory.free as f64 / GIB),
+            attention: attention_paths(Device::Cuda(index)),
+        });
+    }
+    list
+}
+
+/// Asks on small causal tensors, with and without dropout, as in training and evaluation.
+fn attention_paths(device: Device) -> Vec<PathFound> {
+    let mut found = Vec::new();
+    for (precision, kind) in [("fp32", Kind::Float), ("bf16", Kind::BFloat16), ("fp64", Kind::Double)] {
+        for dropout in [false, true] {
+            let tensor = || Tensor::zeros([2, 4, 64, 32], (kind, device)).set_requires_grad(true);
+            let table = || Tensor::zeros([1, 4, 64, 64], (Kind::Float, device)).set_requires_grad(true);
+            let cases = [
+                ("queries and keys", Scores { q: Some(tensor()), k: Some(tensor()), bias: None }),
+                ("one table per head", Scores { q: None, k: None, bias: Some(table()) }),
+            ];
+            for (scores, parts) in cases {
+                let probability = if dropout { 0.1 } else { 0.0 };
+                let path = attend::choose(&parts, &tensor(), &Mask::causal(), probability);
+                found.push(PathFound { scores, precision, dropout, path });
+            }
+        }
+    }
+    found
+}
+
+fn fused_parts() -> Vec<Part> {
+    vec![
+        Part { name: "fused AdamW, norms over lists", available: true, note: "" },
+        Part { name: "backward passes in Rust", available: true, note: "" },
+        Part {
+            name: "CUDA graphs",
+            available: cfg!(cuda_graphs),
+            note: if cfg!(cuda_graphs) { "" } else { "this build has no CUDA: `make build CUDA=1`" },
+        },
+        Part { name: "own CUDA kernels", available: false, note: "not built yet; stock kernels run" },
+    ]
+}
+
+fn prepared_data() -> Vec<String> {
+    let root = datasets::root();
+    datasets::AVAILABLE
+        .iter()
+        .map(|name| match datasets::open(name, &root) {
+            Ok(set) => format!("{name}: prepared in {}", set.folder().display()),
+            Err(_) if root.join(name).exists() => format!("{name}: damaged in {}", root.join(name).display()),
+            Err(_) => format!("{name}: not prepared, `synth data fetch {name}` does it"),
+        })
+        .collect()
+}
+
+fn problems() -> Vec<String> {
+    let mut list = Vec::new();
+    let (found, expected) = (context::torch_version(), context::EXPECTED_VERSION);
+    if found != expected {
+        list.push(format!("libtorch {found} found, {expected} expected: run `make setup build`"));
+    }
+    let driver = std::path::Path::new("/proc/driver/nvidia/version").exists();
+    match (driver, context::built_with_cuda(), Cuda::is_available()) {
+        (true, false, _) => list.push("an NVIDIA driver is here, but this build has no CUDA: run `make build CUDA=1`".into()),
+        (true, true, false) => {
+            list.push("an NVIDIA driver is here, but no device answers: look at `nvidia-smi` and CUDA_VISIBLE_DEVICES".into());
+        }
+        _ => {}
+    }
+    list
+}
+
+fn report(findings: &Findings) -> Result<()> {
+    let commit = findings.git_commit.as_deref().unwrap_or("unknown");
+    print(&format!("synth      {} (commit {commit})", findings.synth))?;
+    print(&format!("libtorch   {} found, {} expected", findings.libtorch, findings.libtorch_expected))?;
+    print(&format!("CUDA       {}", findings.cuda_runtime.as_deref().unwrap_or("none in this build")))?;
+    for device in &findings.devices {
+        let name = device.name.as_deref().unwrap_or("unknown model");
+        let mut line = format!("{:<10} {name}", device.device);
+        if let Some(threads) = device.threads {
+            line += &format!(", {threads} threads");
+        }
+        if let Some(capability) = &device.compute_capability {
+            line += &format!(", compute capability {capability}");
+        }
+        if let (Some(memory), Some(free)) = (device.memory_gib, device.free_gib) {
+            line += &format!(", {memory:.1} GiB, {free:.1} GiB free");
+        }
+        print(&line)?;
+        for scores in ["queries and keys", "one table per head"] {
+            print(&format!("  attention from {scores}: {}", paths_of(device, scores)))?;
+        }
+    }
+    for part in &findings.fused_parts {
+        let state = if part.available { "yes" } else { "no" };
+        print(&format!("{:<30} {state} {}", part.name, part.note).trim_end().to_string())?;
+    }
+    for data in &findings.data {
+        print(data)?;
+    }
+    match findings.problems.as_slice() {
+        [] => print("no problems found"),
+        problems => print(&problems.iter().map(|problem| format!("problem: {problem}")).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// `fp32 fused (with dropout materialised), bf16 …`
+fn paths_of(device: &FoundDevice, scores: &str) -> String {
+    let path = |precision, dropout| {
+        let mut of = device.attention.iter();
+        of.find(|found| found.scores == scores && found.precision == precision && found.dropout == dropout)
+            .map_or_else(String::new, |found| found.path.to_string())
+    };
+    let texts = ["fp32", "bf16", "fp64"].map(|precision| {
+        let (without, with) = (path(precision, false), path(precision, true));
+        if without == with { format!("{precision} {without}") } else { format!("{precision} {without} (with dropout {with})") }
+    });
+    texts.join(", ")
+}

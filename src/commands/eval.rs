@@ -1,0 +1,138 @@
+//! `synth eval`.
+
+use super::output::{print, print_json, thousands};
+use super::setup;
+use crate::checkpoints::store::{Pointer, name_of, step_of};
+use crate::checkpoints::{Checkpoints, tensors};
+use crate::cli::{EvalArguments, SplitChoice};
+use crate::data::tokenizer::Tokenizer;
+use crate::data::{datasets, splits};
+use crate::runs::{RunFolder, Split, atomic};
+use crate::tasks::{Evaluation, Request, Task};
+use crate::terminal::Bar;
+use crate::train::signals::{self, Signals};
+use crate::{experiment, panics, refuse};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+/// Measures a trained model on a split.
+pub fn run(arguments: &EvalArguments) -> Result<()> {
+    let folder = RunFolder::open(&arguments.run)?;
+    if let Some(other) = arguments.set.iter().find(|set| !set.starts_with("data.")) {
+        refuse!("--set {other}: a trained model takes other data only, expected a key such as data.validation");
+    }
+    let experiment = experiment::load(&folder.config(), &arguments.set)?.experiment;
+    let device = crate::device::resolve(arguments.device)?;
+    let step = chosen_step(&folder, arguments.checkpoint.as_deref())?;
+    splits::check(&experiment.data, &datasets::root())?;
+    let split = match arguments.split {
+        SplitChoice::Validation => Split::Validation,
+        SplitChoice::Test => Split::Test,
+    };
+    let signals = Signals::listen()?;
+    let splits = splits::load(&experiment.data, &datasets::root())?;
+    let tokenizer = read_tokenizer(&folder)?;
+    let evaluation = panics::catch(|| {
+        let task = setup::task(&experiment, splits, tokenizer, device)?;
+        if !task.has(split) {
+            refuse!("the data of this run has no {} split; name one with --set data.{0}=FILE", split.name());
+        }
+        load_weights(&folder, step, task.as_ref())?;
+        evaluate(task.as_ref(), split, setup::pass(&experiment, false), &signals)
+    })?;
+    let record = record(&folder, step, split, &evaluation);
+    let file = folder.eval_dir().join(format!("{}.json", split.name()));
+    std::fs::create_dir_all(folder.eval_dir()).with_context(|| format!("cannot write {}", file.display()))?;
+    if let Some(predictions) = &evaluation.predictions {
+        let file = folder.eval_dir().join(format!("{}.predictions.txt", split.name()));
+        atomic::write(&file, predictions.as_bytes())?;
+    }
+    atomic::write_json(&file, &record)?;
+    report(arguments, &folder, record, &evaluation)
+}
+
+/// The checkpoint asked for; by default the best, else the last.
+fn chosen_step(folder: &RunFolder, choice: Option<&str>) -> Result<u64> {
+    let checkpoints = Checkpoints::new(folder.checkpoints());
+    let step = match choice {
+        None => match checkpoints.pointed(Pointer::Best)? {
+            None => checkpoints.pointed(Pointer::Last)?,
+            best => best,
+        },
+        Some("best") => checkpoints.pointed(Pointer::Best)?,
+        Some("last") => checkpoints.pointed(Pointer::Last)?,
+        Some(name) => match step_of(name) {
+            Some(step) => match checkpoints.path(step) {
+                Ok(_) => Some(step),
+                Err(error) => refuse!("--checkpoint {name}: {error:#}"),
+            },
+            None => refuse!("--checkpoint {name}: expected best, last or a name such as step-100"),
+        },
+    };
+    match step {
+        Some(step) => Ok(step),
+        None => refuse!("{} has no checkpoint {}yet: train it first", folder.path().display(), choice.map_or(String::new(), |name| format!("{name:?} "))),
+    }
+}
+
+fn read_tokenizer(folder: &RunFolder) -> Result<Tokenizer> {
+    let path = folder.tokenizer();
+    let json = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Tokenizer::from_json(&json).with_context(|| path.display().to_string())
+}
+
+fn load_weights(folder: &RunFolder, step: u64, task: &dyn Task) -> Result<()> {
+    let checkpoint = Checkpoints::new(folder.checkpoints()).path(step)?;
+    tensors::read_into(&checkpoint.join("model.safetensors"), &task.parameters().named())
+}
+
+fn evaluate(task: &dyn Task, split: Split, pass: crate::attention::Pass, signals: &Signals) -> Result<Evaluation> {
+    let bar = std::cell::OnceCell::new();
+    let watch = &mut |done, total| {
+        bar.get_or_init(|| Bar::new(split.name(), total, 0)).set(done);
+        signals.stop().is_none()
+    };
+    let evaluation = task.evaluate(split, Request { pass, max_batches: 0, predictions: true, watch })?;
+    evaluation.ok_or_else(|| {
+        let signal = signals.stop().unwrap_or_default();
+        let message = format!("stopped by {}: the evaluation is given up, nothing was written", signals::name(signal));
+        crate::exit::Interrupted { signal, message }.into()
+    })
+}
+
+/// The content of `eval/<split>.json`.
+fn record(folder: &RunFolder, step: u64, split: Split, evaluation: &Evaluation) -> Value {
+    json!({
+        "run": folder.name(),
+        "checkpoint": name_of(step),
+        "step": step,
+        "split": split.name(),
+        "tokens": evaluation.tokens,
+        "loss": evaluation.loss,
+        "perplexity": evaluation.perplexity,
+        "word_perplexity": evaluation.word_perplexity,
+        "bits_per_byte": evaluation.bits_per_byte,
+        "metrics": evaluation.metrics,
+        "signature": {},
+    })
+}
+
+fn report(arguments: &EvalArguments, folder: &RunFolder, mut record: Value, evaluation: &Evaluation) -> Result<()> {
+    if arguments.json {
+        record["run"] = folder.path().display().to_string().into();
+        return print_json(&record);
+    }
+    print(&format!("{} {} on {}", folder.path().display(), record["checkpoint"].as_str().unwrap_or(""), record["split"].as_str().unwrap_or("")))?;
+    print(&format!("  tokens           {}", thousands(evaluation.tokens)))?;
+    print(&format!("  loss             {:.4} nats per token", evaluation.loss))?;
+    print(&format!("  perplexity       {:.4}", evaluation.perplexity))?;
+    for (name, value) in [("word_perplexity", evaluation.word_perplexity), ("bits_per_byte", evaluation.bits_per_byte)] {
+        if let Some(value) = value {
+            print(&format!("  {name:<16} {value:.4}"))?;
+        }
+    }
+    for (name, value) in &evaluation.metrics {
+        print(&format!("  {name:<16} {value:.4}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! From an experiment to a model with its data on a device.
+
+use crate::attention::Pass;
+use crate::data::options::TokenizerKind;
+use crate::data::splits::Splits;
+use crate::data::tokenizer::Tokenizer;
+use crate::experiment::Experiment;
+use crate::libtorch::context;
+use crate::memory::available_bytes;
+use crate::model::size::{decoder_parameters, training_bytes};
+use crate::parameters::Parameters;
+use crate::refuse;
+use crate::tasks::Task;
+use crate::tasks::language_modeling::LanguageModeling;
+use crate::tasks::options::TaskKind;
+use crate::train::state::ComputedOn;
+use anyhow::Result;
+use tch::Device;
+
+/// Refuses a model whose training cannot fit into the device's memory, before anything is allocated.
+pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
+    // A char tokenizer's vocabulary is not known before the text is read: one token is the least.
+    let vocabulary = if experiment.tokenizer.kind == TokenizerKind::Byte { 256 } else { 1 };
+    let parameters = decoder_parameters(&experiment.model, &experiment.attention, vocabulary);
+    let needed = training_bytes(parameters, u128::from(experiment.train.precision.bytes()));
+    let Some(available) = available_bytes(device) else { return Ok(()) };
+    if needed > u128::from(available) {
+        let gib = |bytes: u128| bytes as f64 / (1u64 << 30) as f64;
+        refuse!(
+            "the model has {parameters} parameters and training needs at least {:.1} GiB (weights, gradients, AdamW's \
+             two moments); {} has {:.1} GiB available: lower model.d_model, model.layers or model.max_length",
+            gib(needed),
+            crate::device::label(device),
+            gib(u128::from(available))
+        );
+    }
+    Ok(())
+}
+
+/// Builds the experiment's task with initial weights.
+///
+/// # Errors
+/// Texts that the task cannot use.
+pub fn task(experiment: &Experiment, splits: Splits, tokenizer: Tokenizer, device: Device) -> Result<Box<dyn Task>> {
+    let parameters = Parameters::new(experiment.seed, device, experiment.train.precision.stored());
+    match experiment.task.kind {
+        TaskKind::LanguageModeling => {
+            let options = (&experiment.model, &experiment.attention);
+            let rows = rows(experiment);
+            Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, splits, experiment.seed, rows)?))
+        }
+    }
+}
+
+/// Blocks per micro-batch.
+fn rows(experiment: &Experiment) -> usize {
+    let train = &experiment.train;
+    let rows = train.batch_size.or_else(|| train.batch_tokens.map(|tokens| tokens / experiment.model.max_length));
+    rows.unwrap_or(32) as usize
+}
+
+/// Updates in all: `train.steps`, or as many as `train.epochs` take.
+pub fn steps(experiment: &Experiment, task: &dyn Task) -> u64 {
+    let train = &experiment.train;
+    train.steps.unwrap_or_else(|| {
+        let updates_per_epoch = task.micro_batches_per_epoch() / train.accumulate as f64;
+        (train.epochs.unwrap_or(1.0) * updates_per_epoch).ceil() as u64
+    })
+}
+
+/// A pass in the experiment's precision.
+pub fn pass(experiment: &Experiment, training: bool) -> Pass {
+    Pass { training, compute: experiment.train.precision.compute() }
+}
+
+/// What the last bits of a result depend on, here and now.
+pub fn computed_on(device: Device) -> ComputedOn {
+    ComputedOn {
+        device: match device {
+            Device::Cuda(_) => crate::device::name(device).unwrap_or_else(|| "cuda".into()),
+            _ => "cpu".into(),
+        },
+        threads: tch::get_num_threads() as u64,
+        libtorch: context::torch_version(),
+    }
+}

@@ -1,0 +1,83 @@
+//! `synth train`.
+
+mod plan;
+mod session;
+
+use super::output::{print, print_json, thousands};
+use super::{Build, setup};
+use crate::cli::TrainArguments;
+use crate::exit::{Diverged, Interrupted};
+use crate::runs::{Split, Status, Summary};
+use crate::train::signals::{self, Signals};
+use crate::{experiment, panics};
+use anyhow::Result;
+use plan::Plan;
+use session::Session;
+use std::path::Path;
+
+/// Trains the model of an experiment.
+pub fn run(arguments: &TrainArguments, build: Build) -> Result<()> {
+    let experiment = experiment::load(&arguments.experiment, &sets(arguments))?.experiment;
+    if arguments.print_config {
+        return print(&experiment::config_toml(&experiment)?);
+    }
+    let plan = Plan::new(arguments, experiment)?;
+    if let Some(summary) = plan.finished()? {
+        tracing::info!("{} is done at step {}: nothing to do", plan.folder().display(), summary.step);
+        return report(arguments, &plan.folder(), &summary);
+    }
+    let signals = Signals::listen()?;
+    let data = plan.read_data()?;
+    let task = panics::catch(|| setup::task(&plan.experiment, data.splits, data.tokenizer.clone(), plan.device))?;
+    let session = Session::claim(&plan, task.as_ref(), &data.tokenizer, data.hashes, build)?;
+    let summary = panics::catch(|| session.train(&signals)).inspect_err(|error| session.record_failure(error))?;
+    report(arguments, &plan.folder(), &summary)?;
+    end(&summary, &signals, &plan)
+}
+
+/// The settings of the command line, as `--set` texts.
+fn sets(arguments: &TrainArguments) -> Vec<String> {
+    let mut sets = arguments.set.clone();
+    sets.extend(arguments.seed.map(|seed| format!("seed={seed}")));
+    sets.extend(arguments.deterministic.then(|| "train.deterministic=true".to_string()));
+    sets
+}
+
+/// Prints what came out.
+fn report(arguments: &TrainArguments, folder: &Path, summary: &Summary) -> Result<()> {
+    if arguments.json {
+        let mut object = serde_json::to_value(summary)?;
+        object["run"] = folder.display().to_string().into();
+        return print_json(&object);
+    }
+    let figure = |metric| summary.figure(Split::Validation.name(), metric);
+    let mut line = format!("{}: {} at step {}", folder.display(), summary.status, summary.step);
+    if let (Some(loss), Some(perplexity)) = (figure("loss"), figure("perplexity")) {
+        line += &format!(", validation loss {loss:.4}, perplexity {perplexity:.3}");
+    }
+    if let Some(rate) = summary.tokens_per_second {
+        line += &format!(", {} tokens/s", thousands(rate as u64));
+    }
+    print(&line)
+}
+
+/// The exit code of a training that ended in order.
+fn end(summary: &Summary, signals: &Signals, plan: &Plan) -> Result<()> {
+    let reason = summary.reason.clone().unwrap_or_default();
+    match (summary.status, signals.stop()) {
+        (Status::Diverged, _) => {
+            let state = format!("the state before it is saved in {}", plan.folder().display());
+            Err(Diverged(format!("training diverged: {reason}; {state}; lower optimizer.lr")).into())
+        }
+        (Status::Stopped, Some(signal)) => {
+            let (name, step) = (signals::name(signal), summary.step);
+            let message = format!("stopped by {name} at step {step}, all is saved; go on with: {}", plan.resume_command());
+            Err(Interrupted { signal, message }.into())
+        }
+        (Status::Stopped, None) => {
+            tracing::info!("{reason}; go on with: {}", plan.resume_command());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,159 @@
+//! What a training will do, checked before any work starts.
+
+use super::setup;
+use crate::checkpoints::Checkpoints;
+use crate::checkpoints::store::Pointer;
+use crate::cli::{DeviceChoice, TrainArguments};
+use crate::data::splits::{self, Splits};
+use crate::data::tokenizer::Tokenizer;
+use crate::data::datasets;
+use crate::experiment::{self, Experiment, resume};
+use crate::refuse;
+use crate::runs::{Environment, Mode, RunFolder, Status, Summary};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tch::Device;
+
+/// An experiment, its place and its device.
+pub struct Plan {
+    /// The resolved experiment.
+    pub experiment: Experiment,
+    /// Where to compute.
+    pub device: Device,
+    /// The folder of all results.
+    pub results: PathBuf,
+    /// The run's name.
+    pub run: String,
+    /// What to do with a run that is there.
+    pub mode: Mode,
+    device_choice: DeviceChoice,
+}
+
+/// What is learned from.
+pub struct Data {
+    /// The texts.
+    pub splits: Splits,
+    /// What cuts them.
+    pub tokenizer: Tokenizer,
+    /// SHA-256 of each text by split, and of the dataset's list by its name.
+    pub hashes: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// Checks everything that arguments, configuration and this machine show.
+    ///
+    /// # Errors
+    /// Refusals.
+    pub fn new(arguments: &TrainArguments, experiment: Experiment) -> Result<Self> {
+        let device = crate::device::resolve(arguments.device)?;
+        let kind = experiment.attention.decoder_kind();
+        let mode = match (arguments.resume, arguments.overwrite) {
+            (true, _) => Mode::Resume,
+            (_, true) => Mode::Overwrite,
+            _ => Mode::New,
+        };
+        let plan = Self {
+            run: arguments.run.clone().unwrap_or_else(|| format!("{kind}-s{}", experiment.seed)),
+            results: arguments.results.clone(),
+            device_choice: arguments.device,
+            experiment,
+            device,
+            mode,
+        };
+        splits::check(&plan.experiment.data, &datasets::root())?;
+        setup::check_size(&plan.experiment, device)?;
+        RunFolder::check(&plan.results, &plan.experiment.name, &plan.run, mode)?;
+        if let Some(saved) = plan.saved()? {
+            resume::check_resume(&saved, &plan.experiment)?;
+        }
+        Ok(plan)
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.results.join(&self.experiment.name).join(&self.run)
+    }
+
+    /// The command that goes on with this run.
+    pub fn resume_command(&self) -> String {
+        let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+        let mut command = format!("synth train {} --resume", quoted(&self.folder().join("config.toml")));
+        command += &format!(" --results {} --run {}", quoted(&self.results), self.run);
+        if self.device_choice != DeviceChoice::Auto {
+            command += &format!(" --device {}", self.device_choice);
+        }
+        command
+    }
+
+    /// The summary of a run that was asked to go on and has nothing left to do.
+    pub fn finished(&self) -> Result<Option<Summary>> {
+        let path = self.folder().join("summary.json");
+        let Some(saved) = self.saved()? else { return Ok(None) };
+        if !path.exists() {
+            return Ok(None);
+        }
+        let summary = Summary::read(&path)?;
+        let goals = ["train.steps", "train.epochs", "train.patience"];
+        let changes = resume::changes(&saved, &self.experiment)?;
+        let same_goal = !changes.iter().any(|change| goals.contains(&change.key.as_str()));
+        let reached = self.experiment.train.steps.is_some_and(|steps| steps <= summary.step);
+        Ok((summary.status == Status::Done && (same_goal || reached)).then_some(summary))
+    }
+
+    /// Reads the texts, and builds the tokenizer or takes the run's own.
+    ///
+    /// # Errors
+    /// Unusable texts; texts that are not those that the run to resume began with.
+    pub fn read_data(&self) -> Result<Data> {
+        let splits = splits::load(&self.experiment.data, &datasets::root())?;
+        let mut hashes: BTreeMap<String, String> = splits.hashes.iter().cloned().collect();
+        hashes.extend(splits.dataset.iter().map(|dataset| (dataset.name.clone(), dataset.list_sha256.clone())));
+        let tokenizer = if self.has_checkpoint()? {
+            self.check_hashes(&hashes)?;
+            self.saved_tokenizer()?
+        } else {
+            Tokenizer::build(self.experiment.tokenizer.kind, &splits.train)?
+        };
+        Ok(Data { splits, tokenizer, hashes })
+    }
+
+    fn has_checkpoint(&self) -> Result<bool> {
+        if self.mode != Mode::Resume {
+            return Ok(false);
+        }
+        Ok(Checkpoints::new(self.folder().join("checkpoints")).pointed(Pointer::Last)?.is_some())
+    }
+
+    fn check_hashes(&self, now: &BTreeMap<String, String>) -> Result<()> {
+        let path = self.folder().join("environment.json");
+        let saved = Environment::read(&path)?.datasets;
+        if let Some((name, hash)) = saved.iter().find(|(name, hash)| now.get(*name) != Some(hash)) {
+            let found = now.get(name).map_or("absent", String::as_str);
+            bail!(
+                "the data changed since this run began: {name} had SHA-256 {hash} and is now {found}; restore it, or \
+                 train anew with --overwrite or another --run"
+            );
+        }
+        Ok(())
+    }
+
+    fn saved_tokenizer(&self) -> Result<Tokenizer> {
+        let path = self.folder().join("tokenizer.json");
+        let json = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Tokenizer::from_json(&json).with_context(|| path.display().to_string())
+    }
+
+    /// The experiment of the run that is to be resumed, where there is one.
+    fn saved(&self) -> Result<Option<Experiment>> {
+        let path = self.folder().join("config.toml");
+        if self.mode != Mode::Resume || !path.exists() {
+            return Ok(None);
+        }
+        let saved = experiment::load(&path, &[]);
+        match saved {
+            Ok(loaded) => Ok(Some(loaded.experiment)),
+            Err(error) => refuse!("cannot resume, the run's configuration is damaged: {error:#}"),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A training in its claimed folder: what is written before, after, and where it fails.
+
+use super::plan::Plan;
+use super::setup;
+use crate::checkpoints::store::{Pointer, name_of};
+use crate::checkpoints::{Checkpoints, tensors};
+use crate::commands::Build;
+use crate::data::tokenizer::Tokenizer;
+use crate::experiment;
+use crate::libtorch::{context, memory};
+use crate::memory::peak_memory_mib;
+use crate::panics;
+use crate::runs::{
+    Environment, Metrics, MetricsWriter, Parameters, RunFolder, Split, Status, Summary, atomic, environment, index,
+};
+use crate::tasks::{Evaluation, Task};
+use crate::train::optimizer::AdamW;
+use crate::train::signals::{self, Signals};
+use crate::train::state::{FORMAT, TrainState};
+use crate::train::trainer::{Ending, Settings, Trainer};
+use anyhow::{Context, Result};
+use serde_json::{Map, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tch::Device;
+
+/// A training that has its folder.
+pub struct Session<'a> {
+    plan: &'a Plan,
+    task: &'a dyn Task,
+    tokenizer: &'a Tokenizer,
+    hashes: BTreeMap<String, String>,
+    build: Build,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+}
+
+impl<'a> Session<'a> {
+    /// Claims the run's folder.
+    ///
+    /// # Errors
+    /// Refusals of folders that are not free.
+    pub fn claim(
+        plan: &'a Plan,
+        task: &'a dyn Task,
+        tokenizer: &'a Tokenizer,
+        hashes: BTreeMap<String, String>,
+        build: Build,
+    ) -> Result<Self> {
+        let folder = RunFolder::create(&plan.results, &plan.experiment.name, &plan.run, plan.mode)?;
+        let checkpoints = Checkpoints::new(folder.checkpoints());
+        Ok(Self { plan, task, tokenizer, hashes, build, folder, checkpoints })
+    }
+
+    /// Trains to an ending and writes the summary.
+    ///
+    /// # Errors
+    /// What the model, libtorch or the file system reports.
+    pub fn train(&self, signals: &Signals) -> Result<Summary> {
+        let experiment = &self.plan.experiment;
+        self.prepare_device()?;
+        let last = self.checkpoints.pointed(Pointer::Last)?;
+        self.checkpoints.discard_after(last)?;
+        let optimizer = AdamW::new(self.task.parameters(), &experiment.optimizer)?;
+        let state = match last {
+            Some(step) => self.load(step, &optimizer)?,
+            None => TrainState::start(setup::computed_on(self.plan.device)),
+        };
+        self.write_records()?;
+        let mut metrics = MetricsWriter::open(&self.folder, self.task.metric_names(), last)?;
+        let event = if last.is_some() { "resume" } else { "start" };
+        metrics.event(event, state.step, self.event_fields())?;
+        let settings = Settings {
+            train: &experiment.train,
+            optimizer: &experiment.optimizer,
+            seed: experiment.seed,
+            steps: setup::steps(experiment, self.task),
+            metadata: json!({ "format": FORMAT, "kind": experiment.attention.decoder_kind() }),
+        };
+        let files = (&self.checkpoints, metrics);
+        let mut trainer = Trainer::new(settings, (self.task, &optimizer), files, signals, state);
+        let ending = trainer.run()?;
+        let summary = self.summary(&ending, trainer.state(), trainer.last_evaluation());
+        trainer.finish(&summary)?;
+        summary.write(&self.folder.summary())?;
+        index::rebuild(self.folder.experiment())?;
+        Ok(summary)
+    }
+
+    fn prepare_device(&self) -> Result<()> {
+        if let Device::Cuda(index) = self.plan.device {
+            memory::reset_cuda_peak(index)?;
+        }
+        context::set_deterministic(self.plan.experiment.train.deterministic)?;
+        Ok(())
+    }
+
+    /// Fills weights and optimizer from the checkpoint of `step`.
+    fn load(&self, step: u64, optimizer: &AdamW) -> Result<TrainState> {
+        let folder = self.checkpoints.path(step)?;
+        let mut state = TrainState::read(&folder.join("state.json"))?;
+        let weights = self.task.parameters().named();
+        tensors::read_into(&folder.join("model.safetensors"), &weights)?;
+        tensors::read_into(&folder.join("optimizer.safetensors"), &optimizer.state())?;
+        if let Some(best) = &state.best {
+            self.checkpoints.point(Pointer::Best, best.step)?;
+        }
+        let now = setup::computed_on(self.plan.device);
+        if state.computed_on != now {
+            let before = &state.computed_on;
+            tracing::warn!(
+                "the run was computed on {} with {} threads and libtorch {}, now on {} with {} and {}: the last bits may differ",
+                before.device, before.threads, before.libtorch, now.device, now.threads, now.libtorch
+            );
+            state.computed_on = now;
+        }
+        tracing::info!("going on from {} in {}", name_of(step), self.folder.path().display());
+        Ok(state)
+    }
+
+    /// Writes what tells how the run is made. A summary of an earlier process goes: the run is under way.
+    fn write_records(&self) -> Result<()> {
+        let summary = self.folder.summary();
+        if summary.exists() {
+            std::fs::remove_file(&summary).with_context(|| format!("cannot remove {}", summary.display()))?;
+        }
+        atomic::write(&self.folder.config(), experiment::config_toml(&self.plan.experiment)?.as_bytes())?;
+        atomic::write(&self.folder.tokenizer(), self.tokenizer.to_json()?.as_bytes())?;
+        self.environment()?.write(&self.folder.environment())
+    }
+
+    fn environment(&self) -> Result<Environment> {
+        let experiment = &self.plan.experiment;
+        let paths = self.task.attention_paths(setup::pass(experiment, true))?;
+        let paths: BTreeSet<String> = paths.iter().map(ToString::to_string).collect();
+        let path = Vec::from_iter(paths).join(",");
+        let kind = experiment.attention.decoder_kind();
+        tracing::info!("attention {kind} takes the {path} path in training on {}", crate::device::label(self.plan.device));
+        let dropout = experiment.attention.dropout.unwrap_or(experiment.model.dropout);
+        let mask = if kind.capabilities().batch_independent { "shared" } else { "per-sample" };
+        Ok(Environment {
+            synth: env!("CARGO_PKG_VERSION").into(),
+            git_commit: self.build.commit.map(str::to_string),
+            libtorch: context::torch_version(),
+            cuda: context::cuda_version(),
+            device: crate::device::label(self.plan.device),
+            device_name: crate::device::name(self.plan.device),
+            threads: tch::get_num_threads() as u64,
+            os: std::env::consts::OS.into(),
+            arch: std::env::consts::ARCH.into(),
+            argv: environment::redact(std::env::args()),
+            start_time: environment::now(),
+            seed: experiment.seed,
+            datasets: self.hashes.clone(),
+            parameters: self.parameters(),
+            dropout_mask: (dropout > 0.0).then(|| mask.to_string()),
+            attention_path: path,
+            precision: experiment.train.precision.name().into(),
+        })
+    }
+
+    fn event_fields(&self) -> Map<String, serde_json::Value> {
+        let mut fields = Map::new();
+        fields.insert("time".into(), environment::now().into());
+        fields.insert("device".into(), crate::device::label(self.plan.device).into());
+        fields
+    }
+
+    fn parameters(&self) -> Parameters {
+        let counts = self.task.parameters().counts();
+        Parameters {
+            total: counts.total,
+            trainable: counts.trainable,
+            attention: counts.attention,
+            embedding: counts.embedding,
+        }
+    }
+
+    fn summary(&self, ending: &Ending, state: &TrainState, evaluation: Option<&Evaluation>) -> Summary {
+        let (status, reason) = match ending {
+            Ending::Done(reason) => (Status::Done, reason.clone()),
+            Ending::TimeLimit => (Status::Stopped, Some("train.max_minutes are over".into())),
+            Ending::Signal(signal) => (Status::Stopped, Some(signals::name(*signal))),
+            Ending::Diverged(reason) => (Status::Diverged, Some(reason.clone())),
+        };
+        let figures = evaluation.map(|evaluation| {
+            let names = ["loss", "perplexity"].iter().chain(self.task.metric_names());
+            names.map(|name| (name.to_string(), evaluation.figure(name))).collect::<Metrics>()
+        });
+        Summary {
+            final_metrics: figures.map(|figures| (Split::Validation.name().to_string(), figures)).into_iter().collect(),
+            best: state.best.clone(),
+            tokens_per_second: (state.train_s > 0.0).then(|| state.timed_tokens as f64 / state.train_s),
+            peak_memory_mib: peak_memory_mib(self.plan.device),
+            elapsed_s: Some(state.elapsed_s),
+            ..self.bare_summary(status, reason, state.step)
+        }
+    }
+
+    fn bare_summary(&self, status: Status, reason: Option<String>, step: u64) -> Summary {
+        Summary {
+            run: self.plan.run.clone(),
+            status,
+            reason,
+            kind: self.plan.experiment.attention.decoder_kind().to_string(),
+            seed: self.plan.experiment.seed,
+            step,
+            final_metrics: BTreeMap::new(),
+            best: None,
+            parameters: Some(self.parameters()),
+            tokens_per_second: None,
+            peak_memory_mib: None,
+            elapsed_s: None,
+        }
+    }
+
+    /// Leaves what is known of a training that failed. Its own failures, on a full disk say, are only logged:
+    /// the first error is the one that the user needs.
+    pub fn record_failure(&self, error: &anyhow::Error) {
+        let status = if panics::out_of_memory(error) { Status::OutOfMemory } else { Status::Failed };
+        let step = self.checkpoints.pointed(Pointer::Last).ok().flatten().unwrap_or(0);
+        let summary = self.bare_summary(status, Some(panics::one_line(error)), step);
+        let recorded = atomic::write(&self.folder.log(), format!("{error:?}\n").as_bytes())
+            .and_then(|()| summary.write(&self.folder.summary()))
+            .and_then(|()| index::rebuild(self.folder.experiment()));
+        if let Err(second) = recorded {
+            tracing::debug!("cannot record the failure: {second:#}");
+        }
+    }
+}

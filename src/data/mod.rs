@@ -1,0 +1,13 @@
+//! From text to batches: sources, prepared datasets, splits, tokenizers, blocks. Free of torch.
+
+pub mod blocks;
+pub mod card;
+pub mod cargo;
+pub mod datasets;
+pub mod hash;
+pub mod options;
+pub mod order;
+pub mod rust_sources;
+pub mod source;
+pub mod splits;
+pub mod tokenizer;

@@ -1,0 +1,51 @@
+//! Which device a command computes on.
+
+use crate::cli::DeviceChoice;
+use crate::libtorch::context;
+use crate::refuse;
+use anyhow::Result;
+use tch::{Cuda, Device};
+
+/// The device of a choice.
+///
+/// # Errors
+/// Refuses a GPU that is not there, and says why.
+pub fn resolve(choice: DeviceChoice) -> Result<Device> {
+    match choice {
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Auto => Ok(Device::cuda_if_available()),
+        DeviceChoice::Cuda(_) if !context::built_with_cuda() => {
+            refuse!("--device {choice}: this build has no CUDA; build with `make build CUDA=1`, or take --device cpu")
+        }
+        DeviceChoice::Cuda(_) if !Cuda::is_available() => {
+            refuse!("--device {choice}: no CUDA device found; `synth doctor` says more, or take --device cpu")
+        }
+        DeviceChoice::Cuda(number) => {
+            let found = Cuda::device_count();
+            if number as i64 >= found {
+                refuse!("--device {choice}: there are {found} CUDA devices, numbered from 0");
+            }
+            Ok(Device::Cuda(number))
+        }
+    }
+}
+
+/// `cpu` or `cuda:N`.
+pub fn label(device: Device) -> String {
+    match device {
+        Device::Cuda(number) => format!("cuda:{number}"),
+        _ => "cpu".into(),
+    }
+}
+
+/// The name of the GPU, or the model of the CPU where the system tells.
+pub fn name(device: Device) -> Option<String> {
+    match device {
+        Device::Cuda(number) => context::cuda_device(number).map(|(name, _)| name),
+        _ => {
+            let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_string())
+        }
+    }
+}

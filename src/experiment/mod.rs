@@ -1,0 +1,19 @@
+//! Configurations: TOML files, their bases and `--set` become one resolved, checked [`Experiment`].
+//!
+//! An error is a refusal of one line, `FILE:LINE: key: what was found, expected …` or
+//! `--set a.b=c: what was found, expected …`.
+
+mod explain;
+pub(crate) mod keys;
+pub(crate) mod load;
+pub(crate) mod overrides;
+pub(crate) mod provenance;
+pub mod resume;
+pub mod schema;
+pub(crate) mod source;
+mod unbuilt;
+mod validate;
+
+pub use load::{Loaded, config_toml, load};
+pub use schema::Experiment;
+pub use validate::{NAME_PATTERN, is_name};

@@ -1,0 +1,175 @@
+//! The fixed names of configurations whose part is not built yet: refused by name, not as unknown.
+//!
+//! One line per name, deleted when its part is built.
+
+use super::explain::names_of;
+use super::keys::find;
+use super::provenance::Provenance;
+use crate::attention::kind::Kind;
+use crate::data::options::TokenizerKind;
+use crate::model::options::{Activation, Architecture, Norm, NormPosition, Positions};
+use crate::tasks::options::TaskKind;
+use crate::train::options::{OptimizerKind, ScheduleKind};
+use anyhow::Result;
+use toml::{Table, Value};
+
+/// Keys and tables.
+const KEYS: &[&str] = &[
+    "tokenizer.vocab_size",
+    "tokenizer.joint",
+    "tokenizer.sample_bytes",
+    "model.encoder_layers",
+    "model.decoder_layers",
+    "attention.encoder",
+    "attention.cross",
+    "attention.layers",
+    "attention.dense",
+    "attention.fixed-random",
+    "attention.factorized-random",
+    "attention.factorized-dense",
+    "attention.mixture",
+    "train.init_from",
+    "train.average",
+    "train.recompute",
+    "decode",
+];
+
+/// Values of keys that take a name.
+const VALUES: &[(&str, &str)] = &[
+    ("task.kind", "masked-lm"),
+    ("task.kind", "translation"),
+    ("task.kind", "summarization"),
+    ("task.kind", "dialogue"),
+    ("task.kind", "classification"),
+    ("task.kind", "regression"),
+    ("tokenizer.kind", "bpe"),
+    ("tokenizer.kind", "unigram"),
+    ("tokenizer.kind", "word"),
+    ("model.architecture", "encoder"),
+    ("model.architecture", "encoder-decoder"),
+    ("model.norm", "rms"),
+    ("model.norm_position", "post"),
+    ("model.activation", "gelu"),
+    ("model.activation", "gelu-tanh"),
+    ("model.activation", "swiglu"),
+    ("model.positions", "relative"),
+    ("optimizer.kind", "adafactor"),
+    ("optimizer.kind", "sgd"),
+    ("optimizer.schedule.kind", "linear"),
+    ("optimizer.schedule.kind", "one-cycle"),
+];
+
+/// Keys that take a kind of attention.
+const KIND_KEYS: &[&str] = &["attention.kind", "attention.decoder"];
+
+/// Kinds of attention; a mixture of kinds, `a+b`, is not built either.
+const KINDS: &[&str] = &[
+    "dense",
+    "factorized-dense",
+    "fixed-random",
+    "factorized-random",
+    "linformer",
+    "performer",
+    "reformer",
+    "lightweight-conv",
+    "dynamic-conv",
+    "fnet",
+    "fixed-patterns",
+    "local",
+    "linear",
+    "mlp-mixer",
+];
+
+/// Refuses what is named here and given in `table`.
+pub(super) fn check(table: &Table, origins: &Provenance) -> Result<()> {
+    for key in KEYS {
+        if find(table, key).is_some() {
+            return Err(origins.refusal_at(&[key], format!("{key} is not built yet; leave it out")));
+        }
+    }
+    for (key, value) in VALUES {
+        if find(table, key).and_then(Value::as_str) == Some(value) {
+            return Err(not_built(key, value, origins));
+        }
+    }
+    for key in KIND_KEYS {
+        if let Some(kind) = find(table, key).and_then(Value::as_str)
+            && (KINDS.contains(&kind) || is_mixture(kind))
+        {
+            return Err(not_built(key, kind, origins));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `name` joins kinds that the design knows; another name is unknown, not unbuilt.
+fn is_mixture(name: &str) -> bool {
+    let known = |part: &str| KINDS.contains(&part) || Kind::ALL.iter().any(|kind| kind.name() == part);
+    name.contains('+') && name.split('+').all(known)
+}
+
+fn not_built(key: &str, value: &str, origins: &Provenance) -> anyhow::Error {
+    origins.refusal_at(&[key], format!("{key} = {value:?} is not built yet; built: {}", built(key).join(", ")))
+}
+
+/// The names that `key` takes today.
+fn built(key: &str) -> Vec<String> {
+    match key {
+        "task.kind" => names_of::<TaskKind>(),
+        "tokenizer.kind" => names_of::<TokenizerKind>(),
+        "model.architecture" => names_of::<Architecture>(),
+        "model.norm" => names_of::<Norm>(),
+        "model.norm_position" => names_of::<NormPosition>(),
+        "model.activation" => names_of::<Activation>(),
+        "model.positions" => names_of::<Positions>(),
+        "optimizer.kind" => names_of::<OptimizerKind>(),
+        "optimizer.schedule.kind" => names_of::<ScheduleKind>(),
+        _ => names_of::<Kind>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::keys::nest;
+    use toml::de::DeTable;
+
+    fn refused(text: &str) -> Option<String> {
+        let spanned = DeTable::parse(text).unwrap();
+        let origins = Provenance::of_file("x.toml", text, spanned.get_ref());
+        check(&toml::from_str(text).unwrap(), &origins).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_kind_is_refused_by_name_with_what_is_built() {
+        assert_eq!(
+            refused("[attention]\nkind = \"dense\"\n").unwrap(),
+            "x.toml:2: attention.kind = \"dense\" is not built yet; built: vanilla, random"
+        );
+        assert_eq!(
+            refused("[attention]\ndecoder = \"random+vanilla\"\n").unwrap(),
+            "x.toml:2: attention.decoder = \"random+vanilla\" is not built yet; built: vanilla, random"
+        );
+        assert_eq!(
+            refused("[model]\n\n[model.norm]\n\n[attention.dense]\nhidden = 8\n").unwrap(),
+            "x.toml:5: attention.dense is not built yet; leave it out"
+        );
+        assert_eq!(refused("[attention]\nkind = \"denes\"\n"), None);
+        assert_eq!(refused("[attention]\nkind = \"random+denes\"\n"), None);
+    }
+
+    #[test]
+    fn every_line_refuses_and_none_names_a_built_part() {
+        for (key, value) in VALUES {
+            let text = toml::to_string(&nest(key, Value::String((*value).to_owned()))).unwrap();
+            let message = refused(&text).unwrap();
+            assert!(message.contains(&format!("{key} = {value:?} is not built yet; built: ")), "{message}");
+            assert!(!built(key).is_empty() && built(key).iter().all(|name| name != value), "{key} = {value}");
+        }
+        for key in KEYS {
+            let text = toml::to_string(&nest(key, Value::Boolean(true))).unwrap();
+            assert!(refused(&text).unwrap().contains(&format!("{key} is not built yet")));
+        }
+        assert!(KINDS.iter().all(|kind| !names_of::<Kind>().contains(&(*kind).to_owned())));
+    }
+}

@@ -1,0 +1,224 @@
+//! What no single value shows: whether the keys of an experiment fit one another.
+
+use super::keys::leaves;
+use super::provenance::Provenance;
+use super::schema::Experiment;
+use crate::model::options::{Architecture, Positions};
+use crate::tasks::options::TaskKind;
+use crate::train::options::{BestOptions, ScheduleKind};
+use anyhow::Result;
+use toml::{Table, Value};
+
+/// What names of experiments, runs, cells and datasets match.
+pub const NAME_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9._+-]*";
+
+/// Names become names of folders, which file systems keep below 256 bytes.
+const LONGEST_NAME: usize = 200;
+
+/// The metrics of a language model's validation rows.
+const BEST_METRICS: [&str; 3] = ["loss", "perplexity", "bits_per_byte"];
+
+/// Whether `name` matches [`NAME_PATTERN`] and has at most 200 bytes.
+pub fn is_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+    name.len() <= LONGEST_NAME
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && name.bytes().all(inner)
+}
+
+/// Refuses the first combination that cannot be meant.
+pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    check_name(experiment, origins)?;
+    check_task(experiment);
+    check_data(experiment, origins)?;
+    check_split(experiment, origins)?;
+    check_model(experiment, origins)?;
+    check_length_of_training(experiment, origins)?;
+    check_batch(experiment, origins)?;
+    check_best(experiment, origins)?;
+    check_sizes(experiment, origins)
+}
+
+/// No key takes an infinity or a NaN.
+pub(super) fn check_finite(table: &Table, origins: &Provenance) -> Result<()> {
+    let is_wild = |value: &Value| value.as_float().is_some_and(|number| !number.is_finite());
+    for (key, value) in leaves(table) {
+        if is_wild(value) || value.as_array().is_some_and(|elements| elements.iter().any(is_wild)) {
+            return Err(origins.refusal(&key, format!("found {value}, expected finite numbers")));
+        }
+    }
+    Ok(())
+}
+
+fn check_name(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let name = &experiment.name;
+    if !is_name(name) {
+        let what = format!("found {name:?}, expected {NAME_PATTERN} of at most {LONGEST_NAME} characters");
+        return Err(origins.refusal("name", what));
+    }
+    if name == "reference" {
+        return Err(origins.refusal("name", "\"reference\" is kept for committed results; choose another name"));
+    }
+    match &experiment.data.dataset {
+        Some(dataset) if !is_name(dataset) => {
+            Err(origins.refusal("data.dataset", format!("found {dataset:?}, expected a name, {NAME_PATTERN}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Which architectures a task runs on. Every pair stands here, so that a new one has to be decided.
+fn check_task(experiment: &Experiment) {
+    match (experiment.task.kind, experiment.model.architecture) {
+        (TaskKind::LanguageModeling, Architecture::Decoder) => {}
+    }
+}
+
+fn check_data(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let data = &experiment.data;
+    let sources = [
+        ("data.dataset", data.dataset.is_some()),
+        ("data.path", data.path.is_some()),
+        ("data.train", data.train.is_some()),
+    ];
+    let given: Vec<&str> = sources.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
+    match given[..] {
+        [_] => {}
+        [] => return Err(origins.refusal("data", "no source found, expected dataset, path with split, or train")),
+        [first, second, ..] => {
+            let what = format!("stands beside {first}, expected one of data.dataset, data.path and data.train");
+            return Err(origins.refusal(second, what));
+        }
+    }
+    let files = [
+        ("data.train", &data.train),
+        ("data.validation", &data.validation),
+        ("data.test", &data.test),
+        ("data.path", &data.path),
+    ];
+    for (key, path) in files {
+        if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(origins.refusal(key, "found \"\", expected a path"));
+        }
+        if path.is_some() && data.train.is_none() && key != "data.path" {
+            return Err(origins.refusal(key, format!("stands beside {}, expected beside data.train only", given[0])));
+        }
+    }
+    Ok(())
+}
+
+fn check_split(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    const KEY: &str = "data.split";
+    let shares = match (&experiment.data.path, &experiment.data.split) {
+        (None, None) => return Ok(()),
+        (None, Some(_)) => return Err(origins.refusal(KEY, "no data.path found, expected split beside path only")),
+        (Some(_), None) => {
+            return Err(origins.refusal(KEY, "missing, expected shares such as [0.9, 0.1] beside data.path"));
+        }
+        (Some(_), Some(shares)) => shares,
+    };
+    let sum: f64 = shares.iter().sum();
+    if !matches!(shares.len(), 2 | 3) || shares.iter().any(|share| *share <= 0.0) || (sum - 1.0).abs() > 1e-6 {
+        let what = format!("found {shares:?}, expected two or three shares above 0 with the sum 1");
+        return Err(origins.refusal(KEY, what));
+    }
+    Ok(())
+}
+
+fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let model = &experiment.model;
+    if model.head_width.is_none() && model.d_model % model.heads != 0 {
+        let what = format!(
+            "{} does not divide model.d_model = {}; change one of them or give model.head_width",
+            model.heads, model.d_model
+        );
+        return Err(origins.refusal_of(&["model.heads", "model.d_model"], what));
+    }
+    if model.positions == Positions::Sinusoidal && model.d_model % 2 != 0 {
+        let what = format!("found {}, expected an even width for model.positions = \"sinusoidal\"", model.d_model);
+        return Err(origins.refusal_of(&["model.d_model", "model.positions"], what));
+    }
+    Ok(())
+}
+
+fn check_length_of_training(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let schedule = &experiment.optimizer.schedule;
+    let steps = match (experiment.train.steps, experiment.train.epochs) {
+        (Some(_), Some(_)) => {
+            return Err(origins.refusal("train.epochs", "stands beside train.steps, expected one of the two"));
+        }
+        (None, None) => return Err(origins.refusal("train", "no length found, expected train.steps or train.epochs")),
+        (steps, _) => steps,
+    };
+    const WARMUP: &str = "optimizer.schedule.warmup";
+    if let Some(steps) = steps.filter(|steps| schedule.warmup > *steps) {
+        let what = format!("found {}, expected at most train.steps = {steps}", schedule.warmup);
+        return Err(origins.refusal_of(&[WARMUP, "train.steps"], what));
+    }
+    if schedule.kind == ScheduleKind::InverseSqrt && schedule.warmup == 0 {
+        let what = "found 0, expected at least 1 for the schedule \"inverse-sqrt\"";
+        return Err(origins.refusal_of(&[WARMUP, "optimizer.schedule.kind"], what));
+    }
+    Ok(())
+}
+
+fn check_batch(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let (train, block) = (&experiment.train, experiment.model.max_length);
+    if train.batch_size.is_some() && train.batch_tokens.is_some() {
+        let what = "stands beside train.batch_size, expected at most one of the two";
+        return Err(origins.refusal("train.batch_tokens", what));
+    }
+    match train.batch_tokens {
+        Some(tokens) if tokens < block => {
+            let what = format!("found {tokens}, expected at least one block, model.max_length = {block}");
+            Err(origins.refusal("train.batch_tokens", what))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let train = &experiment.train;
+    if !BEST_METRICS.contains(&train.best.metric.as_str()) {
+        let what = format!("found {:?}, expected {}", train.best.metric, BEST_METRICS.join(", "));
+        return Err(origins.refusal("train.best.metric", what));
+    }
+    if experiment.data.train.is_none() || experiment.data.validation.is_some() {
+        return Ok(());
+    }
+    const MISSING: &str = "no validation split to measure on; give data.validation or leave this out";
+    if train.patience > 0 {
+        return Err(origins.refusal("train.patience", MISSING));
+    }
+    if train.best != BestOptions::default() {
+        return Err(origins.refusal("train.best", MISSING));
+    }
+    Ok(())
+}
+
+/// Sizes are multiplied as i64 from here on; what no machine holds is refused before it overflows.
+fn check_sizes(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let (model, train) = (&experiment.model, &experiment.train);
+    let (length, layers) = (model.max_length, model.layers);
+    let products = [
+        ("model.d_model", [model.d_model, model.d_model, layers, 1]),
+        ("model.d_ff", [model.d_model, model.d_ff(), layers, 1]),
+        ("model.head_width", [model.d_model, model.heads, model.head_width(), layers]),
+        ("model.max_length", [length, length, model.heads, layers]),
+        ("model.max_length", [length, model.d_model, 1, 1]),
+        ("train.batch_size", [train.batch_size.unwrap_or(32), length, model.d_model, train.accumulate]),
+        ("train.batch_tokens", [train.batch_tokens.unwrap_or(1), model.d_model, train.accumulate, 1]),
+    ];
+    for (key, factors) in products {
+        // Sixteen bytes an element leave room for gradients and moments.
+        let product = factors.iter().try_fold(16_i64, |product, factor| product.checked_mul(*factor));
+        if product.is_none() {
+            return Err(origins
+                .refusal(key, "makes more than 2^59 elements with the other sizes, expected what a machine can hold"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

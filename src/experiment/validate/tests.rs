@@ -1,0 +1,155 @@
+use super::*;
+use crate::experiment::load::tests::{LEAST, read};
+
+fn refused(sets: &[&str]) -> String {
+    read(LEAST, sets).unwrap_err()
+}
+
+/// The least experiment with other lines in `[data]`.
+fn with_data(data: &str, sets: &[&str]) -> Result<Experiment, String> {
+    read(&LEAST.replace("dataset = \"rust-sources\"\n", data), sets)
+}
+
+#[test]
+fn names_are_names_of_folders() {
+    for name in ["a", "A.b_c+d-e", "9", &"a".repeat(200)] {
+        assert!(is_name(name), "{name}");
+    }
+    for name in ["", ".a", "-a", "a/b", "a b", "é", &"a".repeat(201)] {
+        assert!(!is_name(name), "{name}");
+    }
+    assert_eq!(
+        refused(&["name=../x"]),
+        "--set name=../x: found \"../x\", expected [A-Za-z0-9][A-Za-z0-9._+-]* of at most 200 characters"
+    );
+    assert_eq!(
+        refused(&["name=reference"]),
+        "--set name=reference: \"reference\" is kept for committed results; choose another name"
+    );
+    assert!(refused(&["data.dataset=../x"]).starts_with("--set data.dataset=../x: found \"../x\", expected a name"));
+}
+
+#[test]
+fn heads_divide_the_width_unless_theirs_is_given() {
+    let text = LEAST.replace("heads = 4", "heads = 5");
+    assert_eq!(
+        read(&text, &[]).unwrap_err(),
+        "x.toml:7: model.heads: 5 does not divide model.d_model = 64; change one of them or give model.head_width"
+    );
+    read(&text, &["model.head_width=16"]).unwrap();
+    // The line of d_model where heads is the default.
+    let text = LEAST.replace("heads = 4\nd_model = 64", "d_model = 100");
+    assert!(read(&text, &[]).unwrap_err().starts_with("x.toml:7: model.heads: 8 does not divide"));
+    assert_eq!(
+        refused(&["model.d_model=63", "model.heads=3", "model.positions=sinusoidal"]),
+        "--set model.d_model=63: found 63, expected an even width for model.positions = \"sinusoidal\""
+    );
+}
+
+#[test]
+fn data_has_one_source() {
+    assert_eq!(
+        with_data("", &[]).unwrap_err(),
+        "x.toml:4: data: no source found, expected dataset, path with split, or train"
+    );
+    assert_eq!(
+        with_data("dataset = \"d\"\ntrain = \"t\"\n", &[]).unwrap_err(),
+        "x.toml:6: data.train: stands beside data.dataset, expected one of data.dataset, data.path and data.train"
+    );
+    assert_eq!(
+        with_data("dataset = \"d\"\ntest = \"t\"\n", &[]).unwrap_err(),
+        "x.toml:6: data.test: stands beside data.dataset, expected beside data.train only"
+    );
+    assert_eq!(with_data("train = \"\"\n", &[]).unwrap_err(), "x.toml:5: data.train: found \"\", expected a path");
+    with_data("train = \"a\"\ntest = \"b\"\n", &[]).unwrap();
+}
+
+#[test]
+fn split_goes_with_path_and_sums_to_one() {
+    assert_eq!(
+        refused(&["data.split=[0.9, 0.1]"]),
+        "--set data.split=[0.9, 0.1]: no data.path found, expected split beside path only"
+    );
+    assert_eq!(
+        with_data("path = \"a\"\n", &[]).unwrap_err(),
+        "x.toml:4: data.split: missing, expected shares such as [0.9, 0.1] beside data.path"
+    );
+    for split in ["[1.0]", "[0.9, 0.2]", "[1.0, 0.0]", "[1.5, -0.5]", "[0.25, 0.25, 0.25, 0.25]", "[]"] {
+        let error = with_data(&format!("path = \"a\"\nsplit = {split}\n"), &[]).unwrap_err();
+        let expected =
+            format!("x.toml:6: data.split: found {split}, expected two or three shares above 0 with the sum 1");
+        assert_eq!(error, expected);
+    }
+    with_data("path = \"a\"\nsplit = [0.8, 0.1, 0.1]\n", &[]).unwrap();
+}
+
+#[test]
+fn training_has_one_length_and_its_warmup_fits() {
+    assert_eq!(
+        refused(&["train.epochs=2"]),
+        "--set train.epochs=2: stands beside train.steps, expected one of the two"
+    );
+    assert_eq!(
+        read(&LEAST.replace("steps = 10\n", ""), &[]).unwrap_err(),
+        "x.toml:9: train: no length found, expected train.steps or train.epochs"
+    );
+    assert_eq!(
+        refused(&["optimizer.schedule.warmup=11"]),
+        "--set optimizer.schedule.warmup=11: found 11, expected at most train.steps = 10"
+    );
+    assert_eq!(
+        refused(&["optimizer.schedule.kind=inverse-sqrt"]),
+        "--set optimizer.schedule.kind=inverse-sqrt: optimizer.schedule.warmup: found 0, expected at least 1 for the \
+         schedule \"inverse-sqrt\""
+    );
+    read(&LEAST.replace("steps = 10", "epochs = 0.5"), &["optimizer.schedule.warmup=11"]).unwrap();
+}
+
+#[test]
+fn batches_are_counted_one_way_and_hold_a_block() {
+    assert_eq!(
+        refused(&["train.batch_size=1", "train.batch_tokens=512"]),
+        "--set train.batch_tokens=512: stands beside train.batch_size, expected at most one of the two"
+    );
+    assert_eq!(
+        refused(&["train.batch_tokens=255"]),
+        "--set train.batch_tokens=255: found 255, expected at least one block, model.max_length = 256"
+    );
+    read(LEAST, &["train.batch_tokens=256"]).unwrap();
+}
+
+#[test]
+fn the_best_needs_a_metric_and_a_validation_split() {
+    assert_eq!(
+        refused(&["train.best.metric=bleu"]),
+        "--set train.best.metric=bleu: found \"bleu\", expected loss, perplexity, bits_per_byte"
+    );
+    let alone = "train = \"a\"\n";
+    let missing = "no validation split to measure on; give data.validation or leave this out";
+    assert_eq!(with_data(alone, &["train.patience=1"]).unwrap_err(), format!("--set train.patience=1: {missing}"));
+    assert_eq!(
+        with_data(alone, &["train.best.metric=perplexity"]).unwrap_err(),
+        format!("--set train.best.metric=perplexity: train.best: {missing}")
+    );
+    with_data(alone, &["train.best.metric=loss"]).unwrap();
+    read(LEAST, &["train.patience=1", "train.best.metric=perplexity"]).unwrap();
+}
+
+#[test]
+fn absurd_sizes_are_refused_and_not_overflowed() {
+    // Fits into the arithmetic; whether it fits into memory is another check.
+    read(LEAST, &["model.d_model=100000000"]).unwrap();
+    let too_large = "makes more than 2^59 elements with the other sizes, expected what a machine can hold";
+    for set in [
+        "model.d_model=9223372036854775804",
+        "model.d_ff=9223372036854775807",
+        "model.head_width=9223372036854775807",
+        "model.max_length=9223372036854775807",
+        "train.batch_size=9223372036854775807",
+        "train.batch_tokens=9223372036854775807",
+    ] {
+        assert_eq!(refused(&[set]), format!("--set {set}: {too_large}"));
+    }
+    let all = ["model.layers=9223372036854775807", "train.accumulate=9223372036854775807"];
+    assert!(refused(&all).contains(too_large));
+}

@@ -1,0 +1,138 @@
+//! libtorch's version, devices, global switches and generators.
+
+use super::{TensorPointer, check, device_index};
+use libc::{c_char, c_int};
+use std::ffi::CStr;
+use tch::{Device, TchError, Tensor};
+
+unsafe extern "C" {
+    fn synth_torch_version() -> *const c_char;
+    fn synth_cuda_version(version: *mut i64) -> *mut c_char;
+    fn synth_sdp_backends(bits: c_int) -> *mut c_char;
+    fn synth_deterministic(on: bool) -> *mut c_char;
+    fn synth_generator_get(device: c_int, state: *mut TensorPointer) -> *mut c_char;
+    fn synth_generator_set(device: c_int, state: TensorPointer) -> *mut c_char;
+}
+#[cfg(cuda_graphs)]
+unsafe extern "C" {
+    fn synth_cuda_device(index: c_int, name: *mut c_char, size: c_int, capability: *mut c_int) -> *mut c_char;
+}
+
+/// The libtorch version that this build expects.
+pub const EXPECTED_VERSION: &str = env!("SYNTH_LIBTORCH_EXPECTED");
+
+/// The version of the libtorch headers that the shim was compiled with.
+pub fn torch_version() -> String {
+    // SAFETY: a string constant.
+    unsafe { CStr::from_ptr(synth_torch_version()) }.to_string_lossy().into_owned()
+}
+
+/// The CUDA runtime of this libtorch, such as "13.0"; `None` in the CPU flavour.
+pub fn cuda_version() -> Option<String> {
+    let mut version = 0;
+    // SAFETY: `version` outlives the call.
+    check(unsafe { synth_cuda_version(&mut version) }).ok()?;
+    (version > 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
+}
+
+/// Whether this build holds CUDA's kernels, with or without a device to run them.
+pub fn built_with_cuda() -> bool {
+    cfg!(cuda_graphs) || cuda_version().is_some()
+}
+
+/// Name and compute capability (10 · major + minor) of a CUDA device, where the build can tell.
+pub fn cuda_device(index: usize) -> Option<(String, i32)> {
+    #[cfg(cuda_graphs)]
+    {
+        let mut name = [0 as c_char; 256];
+        let mut capability = 0;
+        // SAFETY: the shim writes at most 256 bytes, zero-terminated.
+        check(unsafe { synth_cuda_device(index as c_int, name.as_mut_ptr(), 256, &mut capability) }).ok()?;
+        let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
+        Some((name, capability))
+    }
+    #[cfg(not(cuda_graphs))]
+    {
+        let _ = index;
+        None
+    }
+}
+
+/// The kernels behind scaled_dot_product_attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SdpBackends {
+    /// FlashAttention.
+    pub flash: bool,
+    /// Memory-efficient attention.
+    pub efficient: bool,
+    /// The path that materialises the weights.
+    pub math: bool,
+    /// cuDNN's attention.
+    pub cudnn: bool,
+}
+
+impl SdpBackends {
+    /// libtorch's own setting.
+    pub const ALL: SdpBackends = SdpBackends { flash: true, efficient: true, math: true, cudnn: true };
+}
+
+/// Sets which kernels scaled_dot_product_attention may choose from, for the whole process.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn set_sdp_backends(backends: SdpBackends) -> Result<(), TchError> {
+    let bit = |on: bool, bit: c_int| if on { bit } else { 0 };
+    let bits = bit(backends.flash, 1) | bit(backends.efficient, 2) | bit(backends.math, 4) | bit(backends.cudnn, 8);
+    // SAFETY: takes a number only.
+    check(unsafe { synth_sdp_backends(bits) })
+}
+
+/// Refuses operations without a deterministic algorithm, for the whole process.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn set_deterministic(on: bool) -> Result<(), TchError> {
+    // SAFETY: takes a flag only.
+    check(unsafe { synth_deterministic(on) })
+}
+
+/// The state of a device's default generator.
+///
+/// # Errors
+/// What libtorch reports, such as an absent device.
+pub fn generator_state(device: Device) -> Result<Tensor, TchError> {
+    let mut state = std::ptr::null_mut();
+    // SAFETY: on success `state` is a new tensor that we own.
+    check(unsafe { synth_generator_get(device_index(device), &mut state) })?;
+    Ok(unsafe { Tensor::from_ptr(state) })
+}
+
+/// Sets a device's default generator to a state from [`generator_state`].
+///
+/// # Errors
+/// What libtorch reports, such as a state of another kind of device.
+pub fn set_generator_state(device: Device, state: &Tensor) -> Result<(), TchError> {
+    // SAFETY: a live tensor for the time of the call.
+    check(unsafe { synth_generator_set(device_index(device), state.as_ptr() as TensorPointer) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn the_headers_are_the_expected_version() {
+        assert_eq!(torch_version(), EXPECTED_VERSION);
+    }
+
+    #[test]
+    fn a_generator_goes_on_from_its_state() {
+        let _guard = crate::randomness::lock_generator_for_test();
+        tch::manual_seed(3);
+        let state = generator_state(Device::Cpu).unwrap();
+        let first = Tensor::rand([5], (Kind::Float, Device::Cpu));
+        set_generator_state(Device::Cpu, &state).unwrap();
+        assert_eq!(first, Tensor::rand([5], (Kind::Float, Device::Cpu)));
+    }
+}

@@ -1,0 +1,64 @@
+// libtorch's global switches, generators and memory figures; needs no CUDA headers.
+#include "shim.h"
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <torch/headeronly/version.h>
+
+extern "C" {
+
+const char* synth_torch_version() { return TORCH_VERSION; }
+
+// The CUDA runtime that libtorch was built for, as 1000 · major + 10 · minor; 0 without CUDA.
+char* synth_cuda_version(int64_t* version) {
+  SHIM(*version = at::hasCUDA() ? at::detail::getCUDAHooks().versionCUDART() : 0)
+}
+
+// Which kernels scaled_dot_product_attention may take. Bits: 1 flash, 2 efficient, 4 math, 8 cuDNN.
+char* synth_sdp_backends(int bits) {
+  SHIM(
+    auto& context = at::globalContext();
+    context.setSDPUseFlash(bits & 1);
+    context.setSDPUseMemEfficient(bits & 2);
+    context.setSDPUseMath(bits & 4);
+    context.setSDPUseCuDNN(bits & 8))
+}
+
+char* synth_deterministic(bool on) {
+  SHIM(
+    auto& context = at::globalContext();
+    context.setDeterministicAlgorithms(on, false);
+    context.setDeterministicCuDNN(on);
+    if (on) context.setBenchmarkCuDNN(false))
+}
+
+// State of a device's default generator.
+char* synth_generator_get(int index, Tensor** state) {
+  SHIM(
+    auto generator = at::globalContext().defaultGenerator(device(index));
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    *state = new Tensor(generator.get_state()))
+}
+
+char* synth_generator_set(int index, Tensor* state) {
+  SHIM(
+    auto generator = at::globalContext().defaultGenerator(device(index));
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_state(*state))
+}
+
+// Bytes: allocated, its peak, reserved, its peak, free on the device, in all on the device.
+char* synth_memory(int index, int64_t* bytes) {
+  SHIM(
+    auto statistics = at::accelerator::getDeviceStats(index);
+    auto memory = at::accelerator::getMemoryInfo(index);
+    bytes[0] = statistics.allocated_bytes[0].current;
+    bytes[1] = statistics.allocated_bytes[0].peak;
+    bytes[2] = statistics.reserved_bytes[0].current;
+    bytes[3] = statistics.reserved_bytes[0].peak;
+    bytes[4] = (int64_t)memory.first;
+    bytes[5] = (int64_t)memory.second)
+}
+
+char* synth_memory_reset_peak(int index) { SHIM(at::accelerator::resetPeakStats(index)) }
+}

@@ -1,0 +1,10 @@
+//! Layers, and the architectures made of them.
+
+pub mod decoder;
+pub mod feed_forward;
+pub mod norm;
+pub mod options;
+pub mod positions;
+pub mod size;
+
+pub use decoder::Decoder;

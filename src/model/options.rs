@@ -1,0 +1,127 @@
+//! The table `[model]` of a configuration.
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+
+/// The table `[model]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelOptions {
+    /// The arrangement of the blocks.
+    #[garde(skip)]
+    pub architecture: Architecture,
+    /// Number of blocks.
+    #[garde(range(min = 1))]
+    pub layers: i64,
+    /// Width of the residual stream.
+    #[garde(range(min = 1))]
+    pub d_model: i64,
+    /// Heads of every attention.
+    #[garde(range(min = 1))]
+    pub heads: i64,
+    /// Width of a head; d_model / heads where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub head_width: Option<i64>,
+    /// Width of the feed-forward layer; 4 · d_model where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub d_ff: Option<i64>,
+    /// Dropout of embeddings, residual branches and feed-forward activations.
+    #[garde(range(min = 0.0, max = 0.99))]
+    pub dropout: f64,
+    /// Longest input; a language model's block.
+    #[garde(range(min = 1))]
+    pub max_length: i64,
+    /// The normalization of each block's input.
+    #[garde(skip)]
+    pub norm: Norm,
+    /// Where the normalization stands.
+    #[garde(skip)]
+    pub norm_position: NormPosition,
+    /// The feed-forward layer's activation.
+    #[garde(skip)]
+    pub activation: Activation,
+    /// How the model is told of positions.
+    #[garde(skip)]
+    pub positions: Positions,
+    /// The output projection is the embedding.
+    #[garde(skip)]
+    pub tie_embeddings: bool,
+}
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        Self {
+            architecture: Architecture::Decoder,
+            layers: 6,
+            d_model: 512,
+            heads: 8,
+            head_width: None,
+            d_ff: None,
+            dropout: 0.1,
+            max_length: 256,
+            norm: Norm::Layer,
+            norm_position: NormPosition::Pre,
+            activation: Activation::Relu,
+            positions: Positions::Learned,
+            tie_embeddings: true,
+        }
+    }
+}
+
+impl ModelOptions {
+    /// Width of one head.
+    pub fn head_width(&self) -> i64 {
+        self.head_width.unwrap_or(self.d_model / self.heads)
+    }
+
+    /// Width of the feed-forward layer.
+    pub fn d_ff(&self) -> i64 {
+        self.d_ff.unwrap_or(self.d_model.saturating_mul(4))
+    }
+}
+
+/// `model.architecture`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Causal blocks over one sequence.
+    Decoder,
+}
+
+/// `model.norm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// LayerNorm with gain and bias (arXiv 1607.06450).
+    Layer,
+}
+
+/// `model.norm_position`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormPosition {
+    /// x + f(norm(x)), and one more norm at the end.
+    Pre,
+}
+
+/// `model.activation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// max(x, 0).
+    Relu,
+}
+
+/// `model.positions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Positions {
+    /// One trained vector per position.
+    Learned,
+    /// Sines and cosines (arXiv 1706.03762, section 3.5); the embedding is multiplied by √d_model.
+    Sinusoidal,
+    /// None: order is known through the causal mask or the attention only.
+    None,
+}

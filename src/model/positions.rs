@@ -1,0 +1,67 @@
+//! How a model is told of positions.
+
+use super::options::Positions;
+use crate::parameters::{Init, Role, Scope};
+use tch::{Kind, Tensor};
+
+/// Standard deviation at the start of token and position embeddings, as in GPT-2.
+pub const EMBEDDING_STD: f64 = 0.02;
+
+/// Adds positions to token embeddings.
+pub struct PositionEncoding {
+    kind: Positions,
+    /// `[max_length, d_model]`: trained, or the sines and cosines; nothing for `none`.
+    table: Option<Tensor>,
+    /// What token embeddings are multiplied by before.
+    scale: f64,
+}
+
+impl PositionEncoding {
+    /// For learned positions the tensor `positions.weight` below `scope`.
+    pub fn new(scope: &mut Scope<'_>, kind: Positions, max_length: i64, d_model: i64, like: &Tensor) -> Self {
+        let table = match kind {
+            Positions::Learned => {
+                let mut scope = scope.enter("positions").with_role(Role::Embedding);
+                Some(scope.tensor("weight", &[max_length, d_model], Init::Normal(EMBEDDING_STD)))
+            }
+            Positions::Sinusoidal => Some(sinusoids(max_length, d_model).to_kind(like.kind()).to_device(like.device())),
+            Positions::None => None,
+        };
+        // Sines have an amplitude of 1: without the factor tokens would drown in them (arXiv 1706.03762, 3.4).
+        let scale = if kind == Positions::Sinusoidal { (d_model as f64).sqrt() } else { 1.0 };
+        Self { kind, table, scale }
+    }
+
+    /// `[batch, N, d_model]` token embeddings to the same with positions 0 to N − 1 added.
+    pub fn forward(&self, embedded: &Tensor) -> Tensor {
+        let scaled = if self.kind == Positions::Sinusoidal { embedded * self.scale } else { embedded.shallow_clone() };
+        match &self.table {
+            Some(table) => scaled + table.narrow(0, 0, embedded.size()[1]),
+            None => scaled,
+        }
+    }
+}
+
+/// The table of arXiv 1706.03762, section 3.5: column 2i is sin(p / 10000^(2i/d)), column 2i + 1 its cosine.
+fn sinusoids(max_length: i64, d_model: i64) -> Tensor {
+    let value = |position: i64, column: i64| {
+        let angle = position as f64 / 10000f64.powf((column - column % 2) as f64 / d_model as f64);
+        if column % 2 == 0 { angle.sin() } else { angle.cos() }
+    };
+    let values: Vec<f64> = (0..max_length).flat_map(|p| (0..d_model).map(move |c| value(p, c))).collect();
+    Tensor::from_slice(&values).view([max_length, d_model]).to_kind(Kind::Double)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sines_and_cosines_alternate() {
+        let table = sinusoids(3, 4);
+        approx::assert_abs_diff_eq!(table.double_value(&[0, 0]), 0.0);
+        approx::assert_abs_diff_eq!(table.double_value(&[0, 1]), 1.0);
+        approx::assert_abs_diff_eq!(table.double_value(&[2, 0]), 2f64.sin());
+        approx::assert_abs_diff_eq!(table.double_value(&[2, 3]), (2f64 / 100.0).cos());
+    }
+}

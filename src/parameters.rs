@@ -1,0 +1,207 @@
+//! A model's tensors by name, in order, and how they start.
+
+use crate::randomness;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+/// What a tensor belongs to, for the counts in results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Token embedding, positions, and an output projection of its own.
+    Embedding,
+    /// Anything in an attention, value and output projection included.
+    Attention,
+    /// Feed-forward layers and norms.
+    Other,
+}
+
+/// One tensor of a model.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name in `model.safetensors`.
+    pub name: String,
+    /// The tensor itself; the layers hold the same one.
+    pub tensor: Tensor,
+    /// What it belongs to.
+    pub role: Role,
+}
+
+/// How a tensor starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// All one.
+    Ones,
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
+}
+
+/// Numbers of elements, as in `environment.json` and `summary.json`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterCounts {
+    /// All, frozen tables included.
+    pub total: u64,
+    /// Those that training changes.
+    pub trainable: u64,
+    /// Those of [`Role::Attention`].
+    pub attention: u64,
+    /// Those of [`Role::Embedding`].
+    pub embedding: u64,
+}
+
+/// All tensors of a model, in the order in which its layers made them.
+#[derive(Debug)]
+pub struct Parameters {
+    list: Vec<Parameter>,
+    seed: u64,
+    device: Device,
+    kind: Kind,
+}
+
+impl Parameters {
+    /// An empty list, whose tensors will live on `device` in `kind` and start from `seed`.
+    pub fn new(seed: u64, device: Device, kind: Kind) -> Self {
+        Self { list: Vec::new(), seed, device, kind }
+    }
+
+    /// The root, from which layers name their tensors.
+    pub fn root(&mut self) -> Scope<'_> {
+        Scope { parameters: self, prefix: String::new(), role: Role::Other }
+    }
+
+    /// The tensors in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.list.iter()
+    }
+
+    /// The trained tensors in order.
+    pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
+        self.list.iter().filter(|parameter| parameter.tensor.requires_grad())
+    }
+
+    /// The tensor of a name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.list.iter().find(|parameter| parameter.name == name).map(|parameter| &parameter.tensor)
+    }
+
+    /// The tensors with their names, in order.
+    pub fn named(&self) -> Vec<(String, Tensor)> {
+        self.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone())).collect()
+    }
+
+    /// The device of all tensors.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The kind of all tensors.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Numbers of elements.
+    pub fn counts(&self) -> ParameterCounts {
+        let mut counts = ParameterCounts::default();
+        for parameter in &self.list {
+            let elements = parameter.tensor.numel() as u64;
+            counts.total += elements;
+            if parameter.tensor.requires_grad() {
+                counts.trainable += elements;
+            }
+            match parameter.role {
+                Role::Embedding => counts.embedding += elements,
+                Role::Attention => counts.attention += elements,
+                Role::Other => {}
+            }
+        }
+        counts
+    }
+}
+
+/// A place in a model's tree of names.
+pub struct Scope<'a> {
+    parameters: &'a mut Parameters,
+    prefix: String,
+    role: Role,
+}
+
+impl Scope<'_> {
+    /// The place `name` below this one.
+    pub fn enter(&mut self, name: impl std::fmt::Display) -> Scope<'_> {
+        Scope { prefix: format!("{}{name}.", self.prefix), role: self.role, parameters: self.parameters }
+    }
+
+    /// The same place, whose tensors are counted under `role`.
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// A new trained tensor. Its start depends on the model's seed and its full name only, so that models
+    /// that differ in one part start alike in all others.
+    pub fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {
+        let name = format!("{}{name}", self.prefix);
+        let values = initial(self.parameters.seed, &name, shape, init);
+        let tensor =
+            values.to_kind(self.parameters.kind).to_device(self.parameters.device).set_requires_grad(true);
+        let held = tensor.shallow_clone();
+        self.parameters.list.push(Parameter { name, tensor, role: self.role });
+        held
+    }
+}
+
+/// Starting values in float64 on the CPU, the same on every machine and for every version of libtorch.
+fn initial(seed: u64, name: &str, shape: &[i64], init: Init) -> Tensor {
+    let options = (Kind::Double, Device::Cpu);
+    match init {
+        Init::Zeros => Tensor::zeros(shape, options),
+        Init::Ones => Tensor::ones(shape, options),
+        Init::Normal(std) => {
+            let mut generator = ChaCha8Rng::seed_from_u64(randomness::derive(seed, &format!("init {name}"), &[]));
+            let count = shape.iter().product::<i64>() as usize;
+            let draw = |_| std * Distribution::<f64>::sample(&StandardNormal, &mut generator);
+            Tensor::from_slice(&(0..count).map(draw).collect::<Vec<f64>>()).view(shape)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_depends_on_seed_and_name_only() {
+        let make = |seed, others: &[&str]| {
+            let mut parameters = Parameters::new(seed, Device::Cpu, Kind::Float);
+            for name in others {
+                let _ = parameters.root().tensor(name, &[3], Init::Normal(1.0));
+            }
+            parameters.root().enter("block").tensor("weight", &[2, 3], Init::Normal(1.0))
+        };
+        assert_eq!(make(1, &[]), make(1, &["a", "b"]));
+        assert_ne!(make(1, &[]), make(2, &[]));
+    }
+
+    #[test]
+    fn the_standard_deviation_is_kept() {
+        let values = initial(1, "x", &[100, 100], Init::Normal(0.02));
+        approx::assert_abs_diff_eq!(values.std(true).double_value(&[]), 0.02, epsilon = 0.0005);
+        approx::assert_abs_diff_eq!(values.mean(Kind::Double).double_value(&[]), 0.0, epsilon = 0.001);
+    }
+
+    #[test]
+    fn counts_follow_roles() {
+        let mut parameters = Parameters::new(1, Device::Cpu, Kind::Float);
+        let mut root = parameters.root();
+        let _ = root.enter("embedding").with_role(Role::Embedding).tensor("weight", &[5, 2], Init::Zeros);
+        let _ = root.enter("attention").with_role(Role::Attention).enter("query").tensor("weight", &[2, 2], Init::Ones);
+        let _ = root.tensor("bias", &[7], Init::Zeros);
+        let counts = ParameterCounts { total: 21, trainable: 21, attention: 4, embedding: 10 };
+        assert_eq!(parameters.counts(), counts);
+        assert!(parameters.get("attention.query.weight").is_some());
+    }
+}

@@ -1,0 +1,76 @@
+//! `cells.jsonl` of a sweep: how each cell's process ended, for cells that left no folder.
+
+use super::summary::Status;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+const FILE: &str = "cells.jsonl";
+
+/// The end of one cell's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellRecord {
+    /// The run's name.
+    pub run: String,
+    /// The kind of attention.
+    pub kind: String,
+    /// The seed.
+    pub seed: u64,
+    /// How it ended.
+    pub status: Status,
+    /// Why it ended so.
+    pub reason: Option<String>,
+}
+
+/// Appends a record to the ledger of `experiment` = `results/<experiment>`.
+///
+/// # Errors
+/// What the file system reports.
+pub fn append(experiment: &Path, record: &CellRecord) -> Result<()> {
+    let path = experiment.join(FILE);
+    let cannot = || format!("cannot write {}", path.display());
+    std::fs::create_dir_all(experiment).with_context(cannot)?;
+    let mut file = OpenOptions::new().append(true).create(true).open(&path).with_context(cannot)?;
+    let line = format!("{}\n", serde_json::to_string(record)?);
+    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).with_context(cannot)
+}
+
+/// The newest record of each run; a line that a crash tore is left out.
+///
+/// # Errors
+/// What the file system reports.
+pub fn newest(experiment: &Path) -> Result<BTreeMap<String, CellRecord>> {
+    let path = experiment.join(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        text => text.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let records = text.lines().filter_map(|line| serde_json::from_str::<CellRecord>(line).ok());
+    Ok(records.map(|record| (record.run.clone(), record)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_record_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(newest(folder.path()).unwrap().is_empty());
+        let record = |status| CellRecord {
+            run: "vanilla-s1".into(),
+            kind: "vanilla".into(),
+            seed: 1,
+            status,
+            reason: Some("signal 9".into()),
+        };
+        append(folder.path(), &record(Status::Failed)).unwrap();
+        append(folder.path(), &record(Status::Done)).unwrap();
+        let mut file = OpenOptions::new().append(true).open(folder.path().join(FILE)).unwrap();
+        file.write_all(b"{\"run\": \"vani").unwrap();
+        assert_eq!(newest(folder.path()).unwrap()["vanilla-s1"], record(Status::Done));
+    }
+}

@@ -1,0 +1,26 @@
+//! The run folder `results/<experiment>/<run>`, written and read back. Free of torch.
+
+pub mod atomic;
+pub mod cells;
+mod create;
+pub mod environment;
+mod folder;
+pub mod index;
+pub mod ledger;
+mod lock;
+mod marker;
+pub mod metrics;
+mod metrics_writer;
+mod names;
+mod split;
+pub mod summary;
+
+pub use create::Mode;
+pub use environment::Environment;
+pub use folder::RunFolder;
+pub use index::IndexRow;
+pub use metrics::Row;
+pub use metrics_writer::MetricsWriter;
+pub use names::{check_experiment, check_name, is_name};
+pub use split::Split;
+pub use summary::{Best, Metrics, Parameters, Status, Summary};

@@ -1,0 +1,104 @@
+//! What a task is: its data, its loss, its metrics.
+
+pub mod language_modeling;
+pub mod options;
+
+use crate::attention::{Pass, Path};
+use crate::parameters::Parameters;
+use crate::runs::Split;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use tch::Tensor;
+
+/// What the training loop and evaluation need of a task.
+pub trait Task {
+    /// The model's tensors.
+    fn parameters(&self) -> &Parameters;
+
+    /// Micro-batch number `index`, counted from the start of training; a pure function of the seed and `index`.
+    fn micro_batch(&self, index: u64) -> MicroBatch;
+
+    /// Micro-batches after which every training example has been seen once.
+    fn micro_batches_per_epoch(&self) -> f64;
+
+    /// The sum over the micro-batch's targets of the negative log-likelihood in nats: a float32 scalar
+    /// (float64 in float64) on the model's device.
+    ///
+    /// # Errors
+    /// Inputs that the model cannot take.
+    fn loss(&self, batch: &MicroBatch, pass: Pass) -> Result<Tensor>;
+
+    /// The names of the task's own columns in `metrics.csv`.
+    fn metric_names(&self) -> &'static [&'static str];
+
+    /// Measures a split without dropout. `request.watch` is called before each batch with the numbers of
+    /// batches done and in all; the evaluation is given up, with `None`, once it answers false.
+    ///
+    /// # Errors
+    /// A split that the data lacks.
+    fn evaluate(&self, split: Split, request: Request<'_>) -> Result<Option<Evaluation>>;
+
+    /// The path of each layer's attention in training.
+    ///
+    /// # Errors
+    /// Inputs that the model cannot take.
+    fn attention_paths(&self, pass: Pass) -> Result<Vec<Path>>;
+
+    /// Whether there is such a split.
+    fn has(&self, split: Split) -> bool;
+}
+
+/// A part of a batch that passes through the model at once.
+#[derive(Debug)]
+pub struct MicroBatch {
+    /// Token ids, int64 `[rows, length]`, on the model's device.
+    pub inputs: Tensor,
+    /// The ids to predict, int64 `[rows, length]`; −100 where there is none.
+    pub targets: Tensor,
+    /// Number of targets.
+    pub target_tokens: u64,
+}
+
+/// How a split is to be measured.
+pub struct Request<'a> {
+    /// The kinds of the computation.
+    pub pass: Pass,
+    /// Batches to read; 0 = all.
+    pub max_batches: u64,
+    /// Keep what was predicted.
+    pub predictions: bool,
+    /// Told of progress; answers whether to go on.
+    pub watch: &'a mut dyn FnMut(u64, u64) -> bool,
+}
+
+/// What was measured on a split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Targets measured.
+    pub tokens: u64,
+    /// Mean negative log-likelihood in nats per token.
+    pub loss: f64,
+    /// exp(loss).
+    pub perplexity: f64,
+    /// exp of the nats per white-space word and end of line.
+    pub word_perplexity: Option<f64>,
+    /// Bits per byte of the original text.
+    pub bits_per_byte: Option<f64>,
+    /// The task's other metrics.
+    pub metrics: BTreeMap<String, f64>,
+    /// What was predicted, where asked for.
+    pub predictions: Option<String>,
+}
+
+impl Evaluation {
+    /// A figure by its name in `metrics.csv`.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        match name {
+            "loss" => Some(self.loss),
+            "perplexity" => Some(self.perplexity),
+            "word_perplexity" => self.word_perplexity,
+            "bits_per_byte" => self.bits_per_byte,
+            _ => self.metrics.get(name).copied(),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a person sees on stderr: log lines and progress bars. Results go to stdout, by the commands.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+use tracing::{Span, info_span};
+use tracing_indicatif::IndicatifLayer;
+use tracing_indicatif::span_ext::IndicatifSpanExt;
+use tracing_indicatif::style::ProgressStyle;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Format;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Sets up stderr for the process. `verbosity`: −1 warnings only, 0 what a user wants to know, 1 and more
+/// for debugging; `SYNTH_LOG` overrides it with a filter such as `synth=debug`.
+///
+/// Bars are drawn on a terminal only, and colours follow the terminal and `NO_COLOR`.
+pub fn init(verbosity: i8) {
+    let level = match verbosity {
+        i8::MIN..=-1 => LevelFilter::WARN,
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let filter = EnvFilter::builder().with_default_directive(level.into()).with_env_var("SYNTH_LOG").from_env_lossy();
+    let bars = IndicatifLayer::new();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(Format::default().without_time().with_target(false).compact())
+        .fmt_fields(tracing_subscriber::fmt::format::DefaultFields::new())
+        .with_ansi(colour)
+        .with_writer(bars.get_stderr_writer());
+    tracing_subscriber::registry().with(filter).with(lines).with(bars).init();
+}
+
+/// Says why a command failed, whatever the verbosity.
+#[expect(clippy::print_stderr, reason = "the one line that no filter may hold back")]
+pub fn say_error(line: &str) {
+    eprintln!("error: {line}");
+}
+
+/// A progress bar, or nothing where stderr is no terminal.
+pub struct Bar {
+    span: Span,
+}
+
+impl Bar {
+    /// A bar of `total` steps, named `what`, that begins at `done`.
+    pub fn new(what: &str, total: u64, done: u64) -> Self {
+        let span = info_span!(target: "synth::bar", "bar");
+        // The time left is only right once steps are counted from here.
+        let template = format!("{what} {{wide_bar}} {{pos}}/{{len}} {{msg}} {{eta}} left");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            span.pb_set_style(&style);
+        }
+        span.pb_set_length(total);
+        span.pb_set_position(done);
+        span.pb_start();
+        span.pb_reset_eta();
+        Self { span }
+    }
+
+    /// Moves the bar to `done`.
+    pub fn set(&self, done: u64) {
+        self.span.pb_set_position(done);
+    }
+
+    /// Shows `text` beside the bar.
+    pub fn say(&self, text: &str) {
+        self.span.pb_set_message(text);
+    }
+}
+
+/// A duration as a person reads it: `1h 02m`, `3m 04s`, `5.6s`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..=59 => format!("{:.1}s", time.as_secs_f64()),
+        60..=3599 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}

@@ -1,0 +1,11 @@
+//! The training loop and its parts.
+
+pub mod meter;
+pub mod optimizer;
+pub mod options;
+pub mod precision;
+pub mod schedule;
+pub mod signals;
+pub mod state;
+pub mod trainer;
+pub mod update;

@@ -1,0 +1,202 @@
+//! The tables `[optimizer]` and `[train]` of a configuration.
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+
+/// The table `[optimizer]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerOptions {
+    /// The update rule.
+    #[garde(skip)]
+    pub kind: OptimizerKind,
+    /// The largest learning rate.
+    #[garde(range(min = 0.0))]
+    pub lr: f64,
+    /// AdamW's decay rates of the first and second moment.
+    #[garde(inner(range(min = 0.0, max = 0.9999999)))]
+    pub betas: [f64; 2],
+    /// AdamW's ε.
+    #[garde(range(min = 0.0))]
+    pub eps: f64,
+    /// Decoupled weight decay (arXiv 1711.05101) of every tensor with two or more axes.
+    #[garde(range(min = 0.0))]
+    pub weight_decay: f64,
+    /// Largest global L2 norm of the gradient; 0 = no clipping.
+    #[garde(range(min = 0.0))]
+    pub clip_norm: f64,
+    /// `[optimizer.schedule]`.
+    #[garde(dive)]
+    pub schedule: ScheduleOptions,
+}
+
+impl Default for OptimizerOptions {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Adamw,
+            lr: 1e-3,
+            betas: [0.9, 0.98],
+            eps: 1e-8,
+            weight_decay: 0.01,
+            clip_norm: 1.0,
+            schedule: ScheduleOptions::default(),
+        }
+    }
+}
+
+/// `optimizer.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam with decoupled weight decay (arXiv 1711.05101).
+    Adamw,
+}
+
+/// The table `[optimizer.schedule]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleOptions {
+    /// The curve after the warm-up.
+    #[garde(skip)]
+    pub kind: ScheduleKind,
+    /// Updates over which the rate grows linearly to `optimizer.lr`.
+    #[garde(skip)]
+    pub warmup: u64,
+    /// What the cosine ends at, as a share of `optimizer.lr`.
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub final_fraction: f64,
+}
+
+impl Default for ScheduleOptions {
+    fn default() -> Self {
+        Self { kind: ScheduleKind::Cosine, warmup: 0, final_fraction: 0.1 }
+    }
+}
+
+/// `optimizer.schedule.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// `optimizer.lr` throughout.
+    Constant,
+    /// Half a cosine down to `final_fraction` at the last step.
+    Cosine,
+    /// √(warmup / step).
+    InverseSqrt,
+}
+
+/// The table `[train]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainOptions {
+    /// Updates. Exactly one of `steps` and `epochs` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub steps: Option<u64>,
+    /// Passes over the train split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.000001)))]
+    pub epochs: Option<f64>,
+    /// Stop cleanly, all saved, after so many minutes of this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0)))]
+    pub max_minutes: Option<f64>,
+    /// Blocks per micro-batch. At most one of `batch_size` and `batch_tokens` is given; 32 without either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub batch_size: Option<i64>,
+    /// Tokens per micro-batch, rounded down to whole blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub batch_tokens: Option<i64>,
+    /// Micro-batches per update; the gradient is that of one large batch.
+    #[garde(range(min = 1))]
+    pub accumulate: i64,
+    /// The arithmetic of the products.
+    #[garde(skip)]
+    pub precision: Precision,
+    /// The same bytes on CUDA, at a cost; always so on the CPU.
+    #[garde(skip)]
+    pub deterministic: bool,
+    /// Updates between evaluations on the validation split; 0 = at the end only.
+    #[garde(skip)]
+    pub eval_every: u64,
+    /// Batches of the validation split that an evaluation in training reads; 0 = all.
+    #[garde(skip)]
+    pub eval_batches: u64,
+    /// Updates between train rows.
+    #[garde(range(min = 1))]
+    pub log_every: u64,
+    /// Updates between checkpoints; 0 = at the end only.
+    #[garde(skip)]
+    pub checkpoint_every: u64,
+    /// Newest checkpoints that stay, besides `best`.
+    #[garde(range(min = 1))]
+    pub keep: usize,
+    /// Stop after so many evaluations without a better one; 0 = never.
+    #[garde(skip)]
+    pub patience: u64,
+    /// What the best checkpoint is the best of.
+    #[garde(skip)]
+    pub best: BestOptions,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            steps: None,
+            epochs: None,
+            max_minutes: None,
+            batch_size: None,
+            batch_tokens: None,
+            accumulate: 1,
+            precision: Precision::Fp32,
+            deterministic: false,
+            eval_every: 500,
+            eval_batches: 0,
+            log_every: 50,
+            checkpoint_every: 500,
+            keep: 1,
+            patience: 0,
+            best: BestOptions::default(),
+        }
+    }
+}
+
+/// `train.best`: a metric of the validation rows and whether more or less of it is better.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BestOptions {
+    /// `loss`, `perplexity`, or a metric of the task (`bits_per_byte`).
+    pub metric: String,
+    /// Which end is better.
+    pub mode: BestMode,
+}
+
+impl Default for BestOptions {
+    fn default() -> Self {
+        Self { metric: "loss".into(), mode: BestMode::Min }
+    }
+}
+
+/// `train.best.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BestMode {
+    /// Less is better.
+    Min,
+    /// More is better.
+    Max,
+}
+
+/// `train.precision`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// float32 throughout.
+    Fp32,
+    /// Products in bfloat16; weights, residual stream, norms, softmax and loss in float32.
+    Bf16,
+    /// float64 throughout, for tests.
+    Fp64,
+}

@@ -1,0 +1,350 @@
+//! The training loop: update, log, evaluate, save, stop.
+
+use super::meter::{Meter, MeterState};
+use super::optimizer::AdamW;
+use super::options::{BestMode, OptimizerOptions, TrainOptions};
+use super::schedule::learning_rate;
+use super::signals::Signals;
+use super::state::TrainState;
+use super::update::Update;
+use crate::attention::Pass;
+use crate::checkpoints::store::Pointer;
+use crate::checkpoints::{Checkpoints, tensors};
+use crate::memory::peak_memory_mib;
+use crate::runs::{Best, MetricsWriter, Row, Split, Summary, atomic};
+use crate::tasks::{Evaluation, Request, Task};
+use crate::terminal::Bar;
+use anyhow::Result;
+use serde_json::{Map, json};
+use std::path::Path;
+use std::time::Instant;
+
+/// How a training ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// All updates done, or no better evaluation for `train.patience`: the reason in the second case.
+    Done(Option<String>),
+    /// `train.max_minutes` are over; all is saved.
+    TimeLimit,
+    /// A signal asked to stop; all is saved.
+    Signal(i32),
+    /// The step that was not finite; the state before it is saved.
+    Diverged(String),
+}
+
+/// The settings of a training.
+pub struct Settings<'a> {
+    /// `[train]`.
+    pub train: &'a TrainOptions,
+    /// `[optimizer]`.
+    pub optimizer: &'a OptimizerOptions,
+    /// The run's seed.
+    pub seed: u64,
+    /// Updates in all.
+    pub steps: u64,
+    /// What checkpoints say of the run they belong to.
+    pub metadata: serde_json::Value,
+}
+
+/// A training under way.
+pub struct Trainer<'a> {
+    settings: Settings<'a>,
+    task: &'a dyn Task,
+    optimizer: &'a AdamW,
+    checkpoints: &'a Checkpoints,
+    metrics: MetricsWriter,
+    signals: &'a Signals,
+    state: TrainState,
+    meter: Meter,
+    last_evaluation: Option<Evaluation>,
+    saved: Option<u64>,
+    started: Instant,
+    elapsed_before: f64,
+    bar: Bar,
+}
+
+impl<'a> Trainer<'a> {
+    /// A training that goes on from `state`, whose weights and optimizer are loaded.
+    pub fn new(
+        settings: Settings<'a>,
+        (task, optimizer): (&'a dyn Task, &'a AdamW),
+        (checkpoints, metrics): (&'a Checkpoints, MetricsWriter),
+        signals: &'a Signals,
+        state: TrainState,
+    ) -> Self {
+        let meter = Meter::new(task.parameters().device(), state.meter.clone());
+        let bar = Bar::new("training", settings.steps, state.step);
+        let saved = (state.step > 0).then_some(state.step);
+        let elapsed_before = state.elapsed_s;
+        Self {
+            settings,
+            task,
+            optimizer,
+            checkpoints,
+            metrics,
+            signals,
+            state,
+            meter,
+            last_evaluation: None,
+            saved,
+            started: Instant::now(),
+            elapsed_before,
+            bar,
+        }
+    }
+
+    /// Trains to one of the endings, at which all is saved.
+    ///
+    /// # Errors
+    /// What the model, libtorch or the file system reports.
+    pub fn run(&mut self) -> Result<Ending> {
+        if let Some(ending) = self.catch_up()? {
+            return Ok(ending);
+        }
+        while self.state.step < self.settings.steps {
+            self.step()?;
+            if let Some(ending) = self.after_step()? {
+                return Ok(ending);
+            }
+        }
+        Ok(Ending::Done(None))
+    }
+
+    /// Where training stands.
+    pub fn state(&self) -> &TrainState {
+        &self.state
+    }
+
+    /// The newest evaluation on the validation split of this process.
+    pub fn last_evaluation(&self) -> Option<&Evaluation> {
+        self.last_evaluation.as_ref()
+    }
+
+    /// Writes the last event, which tells how the run ended.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn finish(&mut self, summary: &Summary) -> Result<()> {
+        let mut fields = Map::new();
+        fields.insert("status".into(), summary.status.name().into());
+        fields.insert("reason".into(), summary.reason.clone().into());
+        self.metrics.event("end", summary.step, fields)
+    }
+
+    /// What was due at the checkpoint's step when a process was stopped, and what a larger `train.steps` or a
+    /// finished run leaves to do.
+    fn catch_up(&mut self) -> Result<Option<Ending>> {
+        let step = self.state.step;
+        let at_end = step >= self.settings.steps;
+        if step == 0 || !(at_end || self.due(self.settings.train.eval_every)) {
+            return Ok(None);
+        }
+        self.after_step()
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let update = Update {
+            task: self.task,
+            optimizer: self.optimizer,
+            pass: self.pass(true),
+            seed: self.settings.seed,
+            accumulate: self.settings.train.accumulate as u64,
+            clip_norm: self.settings.optimizer.clip_norm,
+        };
+        self.state.tokens += update.run(self.state.step, self.rate(self.state.step + 1), &mut self.meter)?;
+        self.state.step += 1;
+        self.meter.add_seconds(begun.elapsed().as_secs_f64());
+        self.bar.set(self.state.step);
+        Ok(())
+    }
+
+    /// Logs, evaluates and saves what is due after a step.
+    fn after_step(&mut self) -> Result<Option<Ending>> {
+        let train = self.settings.train;
+        let at_end = self.state.step >= self.settings.steps;
+        if (at_end || self.due(train.log_every)) && self.meter.steps() > 0 {
+            if let Some(ending) = self.log()? {
+                return Ok(Some(ending));
+            }
+        }
+        let evaluate = (at_end || self.due(train.eval_every)) && self.state.evaluated != Some(self.state.step);
+        let mut better = false;
+        if evaluate && self.task.has(Split::Validation) {
+            if let Some(ending) = self.check()? {
+                return Ok(Some(ending));
+            }
+            better = self.evaluate()?;
+        }
+        let ending = self.ending();
+        let asked = self.signals.take_save();
+        if better || asked || at_end || ending.is_some() || self.due(train.checkpoint_every) {
+            if let Some(diverged) = self.save()? {
+                return Ok(Some(diverged));
+            }
+        }
+        Ok(ending)
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        let train = self.settings.train;
+        if let Some(signal) = self.signals.stop() {
+            return Some(Ending::Signal(signal));
+        }
+        if train.patience > 0 && self.state.evaluations_without_better >= train.patience {
+            let metric = &train.best.metric;
+            return Some(Ending::Done(Some(format!("no better {metric} in {} evaluations", train.patience))));
+        }
+        let minutes = self.started.elapsed().as_secs_f64() / 60.0;
+        (train.max_minutes.is_some_and(|limit| minutes >= limit) && self.state.step < self.settings.steps)
+            .then_some(Ending::TimeLimit)
+    }
+
+    fn due(&self, every: u64) -> bool {
+        every > 0 && self.state.step.is_multiple_of(every)
+    }
+
+    fn rate(&self, step: u64) -> f64 {
+        learning_rate(self.settings.optimizer, step, self.settings.steps)
+    }
+
+    fn pass(&self, training: bool) -> Pass {
+        Pass { training, compute: self.settings.train.precision.compute() }
+    }
+
+    fn epoch(&self, step: u64) -> f64 {
+        (step * self.settings.train.accumulate as u64) as f64 / self.task.micro_batches_per_epoch()
+    }
+
+    fn elapsed(&self) -> f64 {
+        self.elapsed_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Writes the train row and starts the meter anew.
+    fn log(&mut self) -> Result<Option<Ending>> {
+        if let Some(ending) = self.check()? {
+            return Ok(Some(ending));
+        }
+        let reading = self.meter.read()?;
+        let loss = reading.nats / reading.tokens as f64;
+        let rate = reading.tokens as f64 / reading.seconds.max(1e-9);
+        let step = self.state.step;
+        self.metrics.row(&Row {
+            loss: Some(loss),
+            perplexity: Some(loss.exp()),
+            lr: Some(self.rate(step)),
+            grad_norm: Some(reading.grad_norm),
+            tokens_per_second: Some(rate),
+            step_ms: Some(1e3 * reading.seconds / reading.steps as f64),
+            peak_memory_mib: peak_memory_mib(self.task.parameters().device()),
+            elapsed_s: Some(self.elapsed()),
+            ..Row::new(step, self.epoch(step), self.state.tokens, Split::Train)
+        })?;
+        self.bar.say(&format!("loss {loss:.4} {} tokens/s", rate.round()));
+        self.state.train_s += reading.seconds;
+        self.state.timed_tokens += reading.tokens;
+        self.meter.reset();
+        Ok(None)
+    }
+
+    /// Waits for the device; where a step was not finite, goes back to the state before it, logs and saves.
+    fn check(&mut self) -> Result<Option<Ending>> {
+        let reading = self.meter.read()?;
+        if reading.skipped == 0 {
+            return Ok(None);
+        }
+        let broken = self.state.step - reading.skipped + 1;
+        let skipped_tokens: u64 = self.meter.tokens() - reading.tokens;
+        self.metrics.row(&Row {
+            loss: Some(reading.newest_loss),
+            perplexity: Some(reading.newest_loss.exp()),
+            lr: Some(self.rate(broken)),
+            grad_norm: Some(reading.grad_norm),
+            elapsed_s: Some(self.elapsed()),
+            ..Row::new(broken, self.epoch(broken), self.state.tokens, Split::Train)
+        })?;
+        self.state.step = broken - 1;
+        self.state.tokens -= skipped_tokens;
+        self.meter = Meter::new(self.task.parameters().device(), self.meter.state(&reading));
+        self.save()?;
+        let what = format!("loss {}, gradient norm {}", reading.newest_loss, reading.grad_norm);
+        Ok(Some(Ending::Diverged(format!("step {broken} is not finite ({what})"))))
+    }
+
+    /// Measures the validation split; answers whether it is the best so far.
+    fn evaluate(&mut self) -> Result<bool> {
+        let bar = std::cell::OnceCell::new();
+        let signals = self.signals;
+        let request = Request {
+            pass: self.pass(false),
+            max_batches: self.settings.train.eval_batches,
+            predictions: false,
+            watch: &mut |done, total| {
+                bar.get_or_init(|| Bar::new("validation", total, 0)).set(done);
+                signals.stop().is_none()
+            },
+        };
+        // Given up for a signal: a resumed run measures at this step first.
+        let Some(evaluation) = self.task.evaluate(Split::Validation, request)? else { return Ok(false) };
+        let step = self.state.step;
+        let extra = self.task.metric_names().iter();
+        self.metrics.row(&Row {
+            loss: Some(evaluation.loss),
+            perplexity: Some(evaluation.perplexity),
+            elapsed_s: Some(self.elapsed()),
+            extra: extra.map(|name| (name.to_string(), evaluation.figure(name))).collect(),
+            ..Row::new(step, self.epoch(step), self.state.tokens, Split::Validation)
+        })?;
+        tracing::info!("step {step}: validation loss {:.4}, perplexity {:.3}", evaluation.loss, evaluation.perplexity);
+        self.state.evaluated = Some(step);
+        let better = self.compare(&evaluation);
+        self.last_evaluation = Some(evaluation);
+        Ok(better)
+    }
+
+    fn compare(&mut self, evaluation: &Evaluation) -> bool {
+        let wanted = &self.settings.train.best;
+        let Some(value) = evaluation.figure(&wanted.metric).filter(|value| value.is_finite()) else { return false };
+        let better = self.state.best.as_ref().is_none_or(|best| match wanted.mode {
+            BestMode::Min => value < best.value,
+            BestMode::Max => value > best.value,
+        });
+        if better {
+            self.state.best = Some(Best { step: self.state.step, metric: wanted.metric.clone(), value });
+            self.state.evaluations_without_better = 0;
+        } else {
+            self.state.evaluations_without_better += 1;
+        }
+        better
+    }
+
+    /// Saves a checkpoint, unless a step was not finite, which then is the ending.
+    fn save(&mut self) -> Result<Option<Ending>> {
+        if let Some(ending) = self.check()? {
+            return Ok(Some(ending));
+        }
+        let step = self.state.step;
+        self.state.meter = if self.meter.steps() > 0 { self.meter.state(&self.meter.read()?) } else { MeterState::default() };
+        self.state.elapsed_s = self.elapsed();
+        self.metrics.sync()?;
+        self.checkpoints.save(step, |folder| self.write_checkpoint(folder))?;
+        if let Some(best) = &self.state.best {
+            self.checkpoints.point(Pointer::Best, best.step)?;
+        }
+        let protected: Vec<u64> = self.state.best.iter().map(|best| best.step).collect();
+        self.checkpoints.prune(self.settings.train.keep, &protected)?;
+        if self.saved != Some(step) {
+            self.metrics.event("checkpoint", step, Map::new())?;
+            self.saved = Some(step);
+        }
+        Ok(None)
+    }
+
+    fn write_checkpoint(&self, folder: &Path) -> Result<()> {
+        let mut metadata = self.settings.metadata.clone();
+        metadata["step"] = json!(self.state.step);
+        tensors::write(&folder.join("model.safetensors"), &self.task.parameters().named(), &metadata)?;
+        tensors::write(&folder.join("optimizer.safetensors"), &self.optimizer.state(), &metadata)?;
+        atomic::write_json(&folder.join("state.json"), &self.state)
+    }
+}
