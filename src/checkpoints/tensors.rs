@@ -3,9 +3,11 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, View};
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -20,16 +22,51 @@ const METADATA_KEY: &str = "synth";
 /// # Errors
 /// What the file system reports, a full disk first of all; a kind that the format lacks.
 pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &serde_json::Value) -> Result<()> {
-    let bytes = tensors.iter().map(|(_, tensor)| to_bytes(tensor)).collect::<Result<Vec<_>>>()?;
-    let views = tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
-        let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        Ok((name, TensorView::new(dtype(tensor.kind())?, shape, bytes)?))
-    });
+    let views = tensors.iter().map(|(name, tensor)| Ok((name, TensorOnDevice::new(tensor)?)));
     let views = views.collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([(METADATA_KEY.to_string(), metadata.to_string())]);
     let cannot = || format!("cannot write {}", path.display());
     safetensors::serialize_to_file(views, Some(metadata), path).with_context(cannot)?;
+    // The library makes files for their owner only; results are as readable as the folder they lie in.
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mode = fs::metadata(folder).with_context(cannot)?.permissions().mode() & 0o666;
+    fs::set_permissions(path, Permissions::from_mode(mode)).with_context(cannot)?;
     File::open(path).and_then(|file| file.sync_all()).with_context(cannot)
+}
+
+/// A tensor whose bytes are fetched when they are written, one tensor at a time.
+struct TensorOnDevice<'a> {
+    tensor: &'a Tensor,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+impl<'a> TensorOnDevice<'a> {
+    fn new(tensor: &'a Tensor) -> Result<Self> {
+        let shape = tensor.size().iter().map(|&n| n as usize).collect();
+        Ok(Self { tensor, dtype: dtype(tensor.kind())?, shape })
+    }
+}
+
+impl View for TensorOnDevice<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let tensor = self.tensor.detach().to_device(Device::Cpu).contiguous();
+        let mut bytes = vec![0; self.data_len()];
+        tensor.copy_data_u8(&mut bytes, tensor.numel());
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * self.tensor.kind().elt_size_in_bytes()
+    }
 }
 
 /// Fills the tensors of `into` from a file that holds exactly these names, shapes and kinds. Nothing is
@@ -73,14 +110,6 @@ fn compare(name: &str, held: &TensorView<'_>, wanted: &Tensor) -> Result<()> {
     let kind = dtype(wanted.kind())?;
     ensure!(held.dtype() == kind, "{name} is {:?}, expected {kind:?}", held.dtype());
     Ok(())
-}
-
-fn to_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
-    let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_contiguous()?;
-    let count = tensor.numel();
-    let mut bytes = vec![0; count * tensor.kind().elt_size_in_bytes()];
-    tensor.f_copy_data_u8(&mut bytes, count)?;
-    Ok(bytes)
 }
 
 fn dtype(kind: Kind) -> Result<Dtype> {

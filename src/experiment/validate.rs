@@ -16,7 +16,7 @@ pub const NAME_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9._+-]*";
 const LONGEST_NAME: usize = 200;
 
 /// The metrics of a language model's validation rows.
-const BEST_METRICS: [&str; 3] = ["loss", "perplexity", "bits_per_byte"];
+const BEST_METRICS: [&str; 4] = ["loss", "perplexity", "bits_per_byte", "accuracy"];
 
 /// Whether `name` matches [`NAME_PATTERN`] and has at most 200 bytes.
 pub fn is_name(name: &str) -> bool {

@@ -122,7 +122,7 @@ fn batches_are_counted_one_way_and_hold_a_block() {
 fn the_best_needs_a_metric_and_a_validation_split() {
     assert_eq!(
         refused(&["train.best.metric=bleu"]),
-        "--set train.best.metric=bleu: found \"bleu\", expected loss, perplexity, bits_per_byte"
+        "--set train.best.metric=bleu: found \"bleu\", expected loss, perplexity, bits_per_byte, accuracy"
     );
     let alone = "train = \"a\"\n";
     let missing = "no validation split to measure on; give data.validation or leave this out";
