@@ -1,0 +1,56 @@
+//! Looks up dotted keys in a run's `config.toml`.
+
+use toml::{Table, Value};
+
+/// A resolved experiment.
+pub struct Config(Table);
+
+impl Config {
+    /// Parses the text of a `config.toml`.
+    pub fn parse(text: &str) -> Self {
+        Self(text.parse().expect("config.toml is TOML"))
+    }
+
+    /// The value of a dotted key, where it is given.
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        let mut parts = key.split('.');
+        let first = self.0.get(parts.next()?)?;
+        parts.try_fold(first, |value, part| value.get(part))
+    }
+
+    /// A text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.value(key)?.as_str()
+    }
+
+    /// A whole number.
+    pub fn count(&self, key: &str) -> Option<usize> {
+        usize::try_from(self.value(key)?.as_integer()?).ok()
+    }
+
+    /// A number, written with or without a point.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        let value = self.value(key)?;
+        value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
+    }
+
+    /// A list of numbers.
+    pub fn numbers(&self, key: &str) -> Option<Vec<f64>> {
+        self.value(key)?.as_array()?.iter().map(Value::as_float).collect()
+    }
+
+    /// A text that every resolved experiment has.
+    pub fn required_text(&self, key: &str) -> &str {
+        self.text(key).unwrap_or_else(|| panic!("config.toml has a text at {key}"))
+    }
+
+    /// A whole number that every resolved experiment has.
+    pub fn required_count(&self, key: &str) -> usize {
+        self.count(key).unwrap_or_else(|| panic!("config.toml has a whole number at {key}"))
+    }
+
+    /// A number that every resolved experiment has.
+    pub fn required_number(&self, key: &str) -> f64 {
+        self.number(key).unwrap_or_else(|| panic!("config.toml has a number at {key}"))
+    }
+}
