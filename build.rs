@@ -29,6 +29,7 @@ fn main() {
 }
 
 /// Stops with both versions named where the headers are another libtorch's.
+#[expect(clippy::exit, reason = "nothing is to be compiled against other headers")]
 fn check_version(include: &Path) {
     let header = include.join("torch/headeronly/version.h");
     println!("cargo:rerun-if-changed={}", header.display());
@@ -39,7 +40,7 @@ fn check_version(include: &Path) {
     };
     let found = [part("MAJOR"), part("MINOR"), part("PATCH")].join(".");
     if found != EXPECTED {
-        println!("cargo:error=libtorch {found} found in {}, {EXPECTED} expected: run `make setup`", include.display());
+        println!("cargo::error=libtorch {found} found in {}, {EXPECTED} expected: run `make setup`", include.display());
         std::process::exit(1);
     }
 }

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::debug!("{error:?}");
-            terminal::say_error(&panics::one_line(&error));
+            terminal::say_ending(&error);
             ExitCode::from(exit::code(&error))
         }
     }

@@ -34,11 +34,12 @@ pub fn out_of_memory(error: &Error) -> bool {
     ["out of memory", "can't allocate memory", "Cannot allocate memory"].iter().any(|sign| text.contains(sign))
 }
 
-/// The error in one line: the first line of each of its causes. libtorch's messages go on with a C++
-/// backtrace, which belongs in a log.
+/// The error in one line: the first line of each of its causes, without a cause that the line before repeats.
+/// libtorch's messages go on with a C++ backtrace, which belongs in a log.
 pub fn one_line(error: &Error) -> String {
-    let lines: Vec<String> =
+    let mut lines: Vec<String> =
         error.chain().map(|cause| cause.to_string().lines().next().unwrap_or_default().to_string()).collect();
+    lines.dedup_by(|cause, before| before.ends_with(cause.as_str()));
     lines.join(": ")
 }
 
@@ -54,6 +55,12 @@ mod tests {
         assert!(line.starts_with("libtorch: ") && line.lines().count() == 1, "{line}");
         assert!(!line.contains("Exception raised"), "{line}");
         assert!(!out_of_memory(&error));
+    }
+
+    #[test]
+    fn a_repeated_cause_is_told_once() {
+        let error = anyhow!("disk full").context("I/O error: disk full").context("cannot write x");
+        assert_eq!(one_line(&error), "cannot write x: I/O error: disk full");
     }
 
     #[test]

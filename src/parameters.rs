@@ -146,8 +146,7 @@ impl Scope<'_> {
     pub fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {
         let name = format!("{}{name}", self.prefix);
         let values = initial(self.parameters.seed, &name, shape, init);
-        let tensor =
-            values.to_kind(self.parameters.kind).to_device(self.parameters.device).set_requires_grad(true);
+        let tensor = values.to_kind(self.parameters.kind).to_device(self.parameters.device).set_requires_grad(true);
         let held = tensor.shallow_clone();
         self.parameters.list.push(Parameter { name, tensor, role: self.role });
         held

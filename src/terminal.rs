@@ -1,7 +1,8 @@
 //! What a person sees on stderr: log lines and progress bars. Results go to stdout, by the commands.
 
+use crate::exit::Interrupted;
+use crate::panics::one_line;
 use std::io::IsTerminal;
-use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, info_span};
 use tracing_indicatif::IndicatifLayer;
@@ -34,10 +35,14 @@ pub fn init(verbosity: i8) {
     tracing_subscriber::registry().with(filter).with(lines).with(bars).init();
 }
 
-/// Says why a command failed, whatever the verbosity.
+/// Says in one line why a command ended early, whatever the verbosity.
 #[expect(clippy::print_stderr, reason = "the one line that no filter may hold back")]
-pub fn say_error(line: &str) {
-    eprintln!("error: {line}");
+pub fn say_ending(error: &anyhow::Error) {
+    let line = one_line(error);
+    match error.downcast_ref::<Interrupted>() {
+        Some(_) => eprintln!("{line}"),
+        None => eprintln!("error: {line}"),
+    }
 }
 
 /// A progress bar, or nothing where stderr is no terminal.
@@ -69,15 +74,5 @@ impl Bar {
     /// Shows `text` beside the bar.
     pub fn say(&self, text: &str) {
         self.span.pb_set_message(text);
-    }
-}
-
-/// A duration as a person reads it: `1h 02m`, `3m 04s`, `5.6s`.
-pub fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..=59 => format!("{:.1}s", time.as_secs_f64()),
-        60..=3599 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
     }
 }

@@ -79,7 +79,8 @@ fn check(row: &Value, file: &SafeTensors<'_>) {
     }
     for parameter in parameters.iter() {
         let key = parameter.name.strip_suffix(".weight").unwrap_or(&parameter.name);
-        let expected = read(file, &format!("gradient.{}", parameter.name)).or_else(|| read(file, &format!("gradient.{key}")));
+        let expected =
+            read(file, &format!("gradient.{}", parameter.name)).or_else(|| read(file, &format!("gradient.{key}")));
         close(name, &parameter.name, &parameter.tensor.grad(), &expected.unwrap());
     }
 }

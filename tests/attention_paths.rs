@@ -1,8 +1,8 @@
 //! Every path of `attend` against the materialised one, forward and backward, and all against finite
 //! differences.
 
-use synth::attention::attend::{attend_by, choose};
-use synth::attention::{Mask, Path, Scores, fused, shared};
+use synth::attention::attend::{self, attend_by, choose};
+use synth::attention::{Mask, Path, Scores};
 use synth::parameters::{Init, Parameters};
 use tch::{Device, Kind, Tensor};
 
@@ -32,18 +32,13 @@ impl Case {
     }
 
     fn applies(&self, path: Path, kind: Kind, dropout: f64) -> bool {
-        let (scores, v) = (self.scores(kind), self.v.to_kind(kind));
-        match path {
-            Path::Fused => fused::applies(&scores, &v, &self.mask, dropout),
-            Path::Shared => shared::applies(&scores, &self.mask),
-            Path::Materialised => true,
-        }
+        attend::applies(path, &self.scores(kind), &self.v.to_kind(kind), &self.mask, dropout)
     }
 
     /// Output, and the gradients of all leaves for a fixed gradient of the output.
     fn run(&self, path: Path, kind: Kind, dropout: f64) -> Vec<Tensor> {
         let scores = self.scores(kind);
-        let y = attend_by(path, &scores, &self.v.to_kind(kind), &self.mask, dropout);
+        let y = attend_by(path, &scores, &self.v.to_kind(kind), &self.mask, dropout).unwrap();
         let upstream = normal(99, &y.size()).detach().to_kind(kind);
         (&y * upstream).sum(kind).backward();
         let mut results = vec![y.detach().to_kind(Kind::Double)];
@@ -149,7 +144,7 @@ fn gradients_equal_finite_differences() {
             let gradients = case.run(path, Kind::Double, 0.0);
             let upstream = normal(99, &gradients[0].size()).detach();
             let value = || {
-                let y = attend_by(path, &case.scores(Kind::Double), &case.v, &case.mask, 0.0);
+                let y = attend_by(path, &case.scores(Kind::Double), &case.v, &case.mask, 0.0).unwrap();
                 (y * &upstream).sum(Kind::Double).double_value(&[])
             };
             let _no_grad = tch::no_grad_guard();

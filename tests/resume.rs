@@ -16,7 +16,8 @@ struct Bench {
 impl Bench {
     fn new(steps: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let text: String = (0..400).map(|i| format!("line {i} holds {} and {}\n", i * 7919 % 1000, i * i % 77)).collect();
+        let text: String =
+            (0..400).map(|i| format!("line {i} holds {} and {}\n", i * 7919 % 1000, i * i % 77)).collect();
         fs::write(folder.path().join("text.txt"), text).unwrap();
         let experiment = folder.path().join("tiny.toml");
         fs::write(
@@ -63,14 +64,18 @@ train = {{ steps = {steps}, batch_size = 8, accumulate = 2, eval_every = 7, log_
         let checkpoints = self.run_folder(run).join("checkpoints");
         let last = fs::read_to_string(checkpoints.join("last")).unwrap();
         assert_eq!(last, format!("step-{}\n", self.steps));
-        ["model.safetensors", "optimizer.safetensors"].map(|file| fs::read(checkpoints.join(last.trim()).join(file)).unwrap())
+        ["model.safetensors", "optimizer.safetensors"]
+            .map(|file| fs::read(checkpoints.join(last.trim()).join(file)).unwrap())
     }
 
     /// The rows of metrics.csv without what a clock or the memory says.
     fn rows(&self, run: &str) -> Vec<Vec<String>> {
         let mut reader = csv::Reader::from_path(self.run_folder(run).join("metrics.csv")).unwrap();
         let rows = reader.records().map(|row| row.unwrap().iter().map(str::to_string).collect::<Vec<_>>());
-        rows.map(|row| row.iter().enumerate().filter(|(i, _)| ![8, 9, 10, 11].contains(i)).map(|(_, cell)| cell.clone()).collect()).collect()
+        rows.map(|row| {
+            row.iter().enumerate().filter(|(i, _)| ![8, 9, 10, 11].contains(i)).map(|(_, cell)| cell.clone()).collect()
+        })
+        .collect()
     }
 
     fn assert_equal(&self, run: &str, straight: &str) {
@@ -172,7 +177,7 @@ fn a_signal_saves_and_stops_and_the_run_goes_on() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{stderr}");
         let last_line = stderr.lines().last().unwrap();
-        assert!(last_line.starts_with("error: stopped by SIG") && last_line.contains("--resume"), "{stderr}");
+        assert!(last_line.starts_with("stopped by SIG") && last_line.contains("--resume"), "{stderr}");
         let summary: serde_json::Value =
             serde_json::from_slice(&fs::read(bench.run_folder("stopped").join("summary.json")).unwrap()).unwrap();
         assert_eq!(summary["status"], "stopped");
@@ -181,7 +186,10 @@ fn a_signal_saves_and_stops_and_the_run_goes_on() {
         // The command that the message gives, as a shell takes it.
         let command = last_line.split_once("go on with: synth ").unwrap().1;
         let shell = format!("'{}' {command}", env!("CARGO_BIN_EXE_synth"));
-        assert!(Command::new("sh").args(["-c", &shell]).env("OMP_NUM_THREADS", "1").output().unwrap().status.success(), "{shell}");
+        assert!(
+            Command::new("sh").args(["-c", &shell]).env("OMP_NUM_THREADS", "1").output().unwrap().status.success(),
+            "{shell}"
+        );
         bench.assert_equal("stopped", "straight");
     }
 }

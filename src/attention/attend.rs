@@ -1,7 +1,8 @@
 //! From scores to outputs: which of the exact paths is taken, and the call of it.
 
+use super::fused::Operands;
 use super::scores::{Mask, Scores};
-use super::{fused, materialised, shared};
+use super::{materialised, shared};
 use serde::Serialize;
 use std::fmt;
 use tch::Tensor;
@@ -39,25 +40,35 @@ impl fmt::Display for Path {
 /// probability with which a weight is dropped; where the weights have no batch axis one mask is shared by
 /// the batch, whichever path runs.
 pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: f64) -> Tensor {
-    attend_by(choose(scores, v, mask, dropout), scores, v, mask, dropout)
+    if shared::applies(scores, mask) {
+        return shared::attend(scores, v, mask, dropout);
+    }
+    match Operands::where_fused(scores, v, mask, dropout) {
+        Some(operands) => operands.attend(dropout),
+        None => materialised::attend(scores, v, mask, dropout),
+    }
 }
 
 /// The path that [`attend()`] takes.
 pub fn choose(scores: &Scores, v: &Tensor, mask: &Mask, dropout: f64) -> Path {
-    if shared::applies(scores, mask) {
-        Path::Shared
-    } else if fused::applies(scores, v, mask, dropout) {
-        Path::Fused
-    } else {
-        Path::Materialised
+    let applies = |path: &Path| applies(*path, scores, v, mask, dropout);
+    Path::ALL.into_iter().find(applies).unwrap_or(Path::Materialised)
+}
+
+/// Whether a path computes these scores.
+pub fn applies(path: Path, scores: &Scores, v: &Tensor, mask: &Mask, dropout: f64) -> bool {
+    match path {
+        Path::Shared => shared::applies(scores, mask),
+        Path::Fused => Operands::where_fused(scores, v, mask, dropout).is_some(),
+        Path::Materialised => true,
     }
 }
 
-/// [`attend()`] by a given path, which must apply.
-pub fn attend_by(path: Path, scores: &Scores, v: &Tensor, mask: &Mask, dropout: f64) -> Tensor {
+/// [`attend()`] by a given path; `None` where it does not apply.
+pub fn attend_by(path: Path, scores: &Scores, v: &Tensor, mask: &Mask, dropout: f64) -> Option<Tensor> {
     match path {
-        Path::Fused => fused::attend(scores, v, mask, dropout),
-        Path::Shared => shared::attend(scores, v, mask, dropout),
-        Path::Materialised => materialised::attend(scores, v, mask, dropout),
+        Path::Shared => shared::applies(scores, mask).then(|| shared::attend(scores, v, mask, dropout)),
+        Path::Fused => Operands::where_fused(scores, v, mask, dropout).map(|operands| operands.attend(dropout)),
+        Path::Materialised => Some(materialised::attend(scores, v, mask, dropout)),
     }
 }

@@ -38,7 +38,9 @@ impl Kind {
     /// What the kind can do. A combination outside is refused, never approximated.
     pub fn capabilities(self) -> Capabilities {
         match self {
-            Kind::Vanilla => Capabilities { causal: true, padding: true, length_bound: false, batch_independent: false },
+            Kind::Vanilla => {
+                Capabilities { causal: true, padding: true, length_bound: false, batch_independent: false }
+            }
             Kind::Random => Capabilities { causal: true, padding: true, length_bound: true, batch_independent: true },
         }
     }

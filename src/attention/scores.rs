@@ -50,6 +50,11 @@ impl Mask {
         Mask { causal: true, key_lengths: None }
     }
 
+    /// Which samples have no key at all, `[batch, 1, 1, 1]`; `None` without lengths.
+    pub fn empty(&self) -> Option<Tensor> {
+        self.key_lengths.as_ref().map(|lengths| lengths.eq(0).view([-1, 1, 1, 1]))
+    }
+
     /// Which keys each query may not see, broadcastable to `[batch, heads, n, m]`; `None` where all are seen.
     pub fn hidden(&self, n: i64, m: i64, device: tch::Device) -> Option<Tensor> {
         let future = self.causal.then(|| Tensor::ones([1, 1, n, m], (tch::Kind::Bool, device)).triu(1));

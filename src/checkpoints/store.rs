@@ -1,6 +1,6 @@
 //! The folder `checkpoints/` of a run: `step-N/`, and the one-line files `last` and `best`.
 
-use crate::runs::atomic;
+use crate::runs::{atomic, regular};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -91,7 +91,7 @@ impl Checkpoints {
     /// Where the file names anything but an existing `step-N`.
     pub fn pointed(&self, pointer: Pointer) -> Result<Option<u64>> {
         let file = self.folder.join(pointer.file());
-        let text = match fs::read_to_string(&file) {
+        let text = match regular::read_text(&file) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             text => text.with_context(|| format!("cannot read {}", file.display()))?,
         };

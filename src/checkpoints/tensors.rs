@@ -1,6 +1,7 @@
 //! Tensors in safetensors files: written with their names in order, read with every name, shape and kind
 //! compared before anything is changed.
 
+use crate::runs::regular;
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
@@ -75,7 +76,7 @@ impl View for TensorOnDevice<'_> {
 /// # Errors
 /// One line that names the file and the first thing that does not fit.
 pub fn read_into(path: &Path, into: &[(String, Tensor)]) -> Result<()> {
-    let file = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = regular::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let held = SafeTensors::deserialize(&file)
         .map_err(|error| anyhow::anyhow!("{} is damaged or no safetensors file: {error}", path.display()))?;
     check_names(&held, into).with_context(|| format!("{} does not fit this model", path.display()))?;

@@ -26,15 +26,17 @@ pub fn run(arguments: &AblateArguments, quiet: bool, verbose: u8) -> Result<()> 
     }
     let signals = Signals::listen()?;
     let sweep = Sweep { arguments, plan: &plan, quiet, verbose, signals };
+    ledger::begin(&sweep.folder())?;
+    let mut endings = Vec::new();
     for (number, cell) in plan.cells.iter().enumerate() {
         tracing::info!("cell {} of {}: {}", number + 1, plan.cells.len(), cell.run);
-        sweep.train(cell)?;
+        endings.push(sweep.train(cell)?);
         if let Some(signal) = sweep.signals.stop() {
             let message = format!("stopped by {}; the same command goes on", signals::name(signal));
             return Err(Interrupted { signal, message }.into());
         }
     }
-    sweep.report()
+    sweep.report(&endings)
 }
 
 /// A sweep under way.
@@ -52,26 +54,21 @@ impl Sweep<'_> {
         self.arguments.results.join(&self.plan.name)
     }
 
-    /// Trains a cell, again where it failed and `retries` allows, and notes how it ended.
-    fn train(&self, cell: &Cell) -> Result<()> {
-        for attempt in 0..=self.plan.retries {
-            let status = self.wait(self.start(cell)?)?;
-            let (status, reason) = verdict(status);
-            let record = CellRecord {
-                run: cell.run.clone(),
-                kind: cell.experiment.attention.decoder_kind().to_string(),
-                seed: cell.seed,
-                status,
-                reason: reason.clone(),
-            };
+    /// Trains a cell, again where it failed and `retries` allows; answers how its last process ended.
+    fn train(&self, cell: &Cell) -> Result<CellRecord> {
+        let mut left = self.plan.retries;
+        loop {
+            let (status, reason) = verdict(self.wait(self.start(cell)?)?);
+            let kind = cell.experiment.attention.decoder_kind().to_string();
+            let record = CellRecord { run: cell.run.clone(), kind, seed: cell.seed, status, reason };
             ledger::append(&self.folder(), &record)?;
-            if status != Status::Failed || self.signals.stop().is_some() {
-                break;
+            if status != Status::Failed || left == 0 || self.signals.stop().is_some() {
+                index::rebuild(&self.folder())?;
+                return Ok(record);
             }
-            let left = self.plan.retries - attempt;
-            tracing::warn!("cell {} failed ({}), {left} retries left", cell.run, reason.unwrap_or_default());
+            tracing::warn!("cell {} failed ({}), {left} retries left", record.run, record.reason.unwrap_or_default());
+            left -= 1;
         }
-        index::rebuild(&self.folder())
     }
 
     fn start(&self, cell: &Cell) -> Result<Child> {
@@ -109,10 +106,17 @@ impl Sweep<'_> {
     }
 
     /// Prints the table; an error where a cell is neither done nor skipped.
-    fn report(&self) -> Result<()> {
-        let rows: Vec<IndexRow> = index::rows(&self.folder())?;
-        let of_cell = |cell: &Cell| rows.iter().find(|row| row.run == cell.run);
-        let rows: Vec<&IndexRow> = self.plan.cells.iter().filter_map(of_cell).collect();
+    fn report(&self, endings: &[CellRecord]) -> Result<()> {
+        let all = index::rows(&self.folder())?;
+        let row = |ending: &CellRecord| {
+            let mut row = all.iter().find(|row| row.run == ending.run)?.clone();
+            // A run that an earlier process finished, and this one could not go on with.
+            if ending.status == Status::Failed && row.status == Status::Done {
+                (row.status, row.reason) = (ending.status, ending.reason.clone());
+            }
+            Some(row)
+        };
+        let rows: Vec<IndexRow> = endings.iter().filter_map(row).collect();
         if self.arguments.json {
             let folder = self.folder().display().to_string();
             print_json(&serde_json::json!({ "sweep": self.plan.name, "results": folder, "runs": rows }))?;
@@ -164,10 +168,10 @@ fn new_table(header: &[&str]) -> Table {
 }
 
 /// The comparison, as a table that Markdown takes too.
-fn table(rows: &[&IndexRow]) -> String {
-    let mut table =
-        new_table(&["run", "kind", "parameters", "loss", "perplexity", "tokens/s", "peak MiB", "status"]);
-    let number = |value: Option<f64>, digits: usize| value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"));
+fn table(rows: &[IndexRow]) -> String {
+    let mut table = new_table(&["run", "kind", "parameters", "loss", "perplexity", "tokens/s", "peak MiB", "status"]);
+    let number =
+        |value: Option<f64>, digits: usize| value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"));
     let whole = |value: Option<u64>| value.map_or_else(|| "–".into(), thousands);
     for row in rows {
         let status = row.reason.as_ref().map_or(row.status.to_string(), |reason| format!("{}: {reason}", row.status));

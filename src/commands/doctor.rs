@@ -151,9 +151,13 @@ fn problems() -> Vec<String> {
     }
     let driver = std::path::Path::new("/proc/driver/nvidia/version").exists();
     match (driver, context::built_with_cuda(), Cuda::is_available()) {
-        (true, false, _) => list.push("an NVIDIA driver is here, but this build has no CUDA: run `make build CUDA=1`".into()),
+        (true, false, _) => {
+            list.push("an NVIDIA driver is here, but this build has no CUDA: run `make build CUDA=1`".into())
+        }
         (true, true, false) => {
-            list.push("an NVIDIA driver is here, but no device answers: look at `nvidia-smi` and CUDA_VISIBLE_DEVICES".into());
+            list.push(
+                "an NVIDIA driver is here, but no device answers: look at `nvidia-smi` and CUDA_VISIBLE_DEVICES".into(),
+            );
         }
         _ => {}
     }
@@ -184,7 +188,7 @@ fn report(findings: &Findings) -> Result<()> {
     }
     for part in &findings.fused_parts {
         let state = if part.available { "yes" } else { "no" };
-        print(&format!("{:<30} {state} {}", part.name, part.note).trim_end().to_string())?;
+        print(format!("{:<30} {state} {}", part.name, part.note).trim_end())?;
     }
     for data in &findings.data {
         print(data)?;
@@ -204,7 +208,11 @@ fn paths_of(device: &FoundDevice, scores: &str) -> String {
     };
     let texts = ["fp32", "bf16", "fp64"].map(|precision| {
         let (without, with) = (path(precision, false), path(precision, true));
-        if without == with { format!("{precision} {without}") } else { format!("{precision} {without} (with dropout {with})") }
+        if without == with {
+            format!("{precision} {without}")
+        } else {
+            format!("{precision} {without} (with dropout {with})")
+        }
     });
     texts.join(", ")
 }

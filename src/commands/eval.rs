@@ -7,7 +7,7 @@ use crate::checkpoints::{Checkpoints, tensors};
 use crate::cli::{EvalArguments, SplitChoice};
 use crate::data::tokenizer::Tokenizer;
 use crate::data::{datasets, splits};
-use crate::runs::{RunFolder, Split, atomic};
+use crate::runs::{Environment, RunFolder, Split, atomic, regular};
 use crate::tasks::{Evaluation, Request, Task};
 use crate::terminal::Bar;
 use crate::train::signals::{self, Signals};
@@ -21,7 +21,7 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
     if let Some(other) = arguments.set.iter().find(|set| !set.starts_with("data.")) {
         refuse!("--set {other}: a trained model takes other data only, expected a key such as data.validation");
     }
-    let experiment = experiment::load(&folder.config(), &arguments.set)?.experiment;
+    let experiment = experiment::load_for_evaluation(&folder.config(), &arguments.set)?.experiment;
     let device = crate::device::resolve(arguments.device)?;
     let step = chosen_step(&folder, arguments.checkpoint.as_deref())?;
     splits::check(&experiment.data, &datasets::root())?;
@@ -31,6 +31,10 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
     };
     let signals = Signals::listen()?;
     let splits = splits::load(&experiment.data, &datasets::root())?;
+    let sha256 = splits.hashes.iter().find(|(name, _)| name == split.name()).map(|(_, sha256)| sha256.clone());
+    if arguments.set.is_empty() {
+        warn_of_changed_text(&folder, split, sha256.as_deref());
+    }
     let tokenizer = read_tokenizer(&folder)?;
     let evaluation = panics::catch(|| {
         let task = setup::task(&experiment, splits, tokenizer, device)?;
@@ -40,7 +44,7 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
         load_weights(&folder, step, task.as_ref())?;
         evaluate(task.as_ref(), split, setup::pass(&experiment, false), &signals)
     })?;
-    let record = record(&folder, step, split, &evaluation);
+    let record = record(&folder, step, split, sha256, &evaluation);
     let file = folder.eval_dir().join(format!("{}.json", split.name()));
     std::fs::create_dir_all(folder.eval_dir()).with_context(|| format!("cannot write {}", file.display()))?;
     if let Some(predictions) = &evaluation.predictions {
@@ -71,19 +75,37 @@ fn chosen_step(folder: &RunFolder, choice: Option<&str>) -> Result<u64> {
     };
     match step {
         Some(step) => Ok(step),
-        None => refuse!("{} has no checkpoint {}yet: train it first", folder.path().display(), choice.map_or(String::new(), |name| format!("{name:?} "))),
+        None => refuse!(
+            "{} has no checkpoint {}yet: train it first",
+            folder.path().display(),
+            choice.map_or(String::new(), |name| format!("{name:?} "))
+        ),
+    }
+}
+
+/// Says so where the text of the split is not the one that the run began with.
+fn warn_of_changed_text(folder: &RunFolder, split: Split, sha256: Option<&str>) {
+    let known = Environment::read(&folder.environment()).ok();
+    let began_with = known.as_ref().and_then(|known| known.datasets.get(split.name()));
+    if let (Some(before), Some(now)) = (began_with, sha256)
+        && before != now
+    {
+        let name = split.name();
+        tracing::warn!("the {name} text changed since the run began: it had SHA-256 {before} and has {now}");
     }
 }
 
 fn read_tokenizer(folder: &RunFolder) -> Result<Tokenizer> {
     let path = folder.tokenizer();
-    let json = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let json = regular::read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Tokenizer::from_json(&json).with_context(|| path.display().to_string())
 }
 
 fn load_weights(folder: &RunFolder, step: u64, task: &dyn Task) -> Result<()> {
     let checkpoint = Checkpoints::new(folder.checkpoints()).path(step)?;
+    let hint = "choose another with --checkpoint, or train anew";
     tensors::read_into(&checkpoint.join("model.safetensors"), &task.parameters().named())
+        .with_context(|| format!("cannot measure {}; {hint}", name_of(step)))
 }
 
 fn evaluate(task: &dyn Task, split: Split, pass: crate::attention::Pass, signals: &Signals) -> Result<Evaluation> {
@@ -101,7 +123,7 @@ fn evaluate(task: &dyn Task, split: Split, pass: crate::attention::Pass, signals
 }
 
 /// The content of `eval/<split>.json`.
-fn record(folder: &RunFolder, step: u64, split: Split, evaluation: &Evaluation) -> Value {
+fn record(folder: &RunFolder, step: u64, split: Split, sha256: Option<String>, evaluation: &Evaluation) -> Value {
     json!({
         "run": folder.name(),
         "checkpoint": name_of(step),
@@ -113,7 +135,7 @@ fn record(folder: &RunFolder, step: u64, split: Split, evaluation: &Evaluation) 
         "word_perplexity": evaluation.word_perplexity,
         "bits_per_byte": evaluation.bits_per_byte,
         "metrics": evaluation.metrics,
-        "signature": {},
+        "signature": { "text_sha256": sha256 },
     })
 }
 
@@ -122,11 +144,17 @@ fn report(arguments: &EvalArguments, folder: &RunFolder, mut record: Value, eval
         record["run"] = folder.path().display().to_string().into();
         return print_json(&record);
     }
-    print(&format!("{} {} on {}", folder.path().display(), record["checkpoint"].as_str().unwrap_or(""), record["split"].as_str().unwrap_or("")))?;
+    print(&format!(
+        "{} {} on {}",
+        folder.path().display(),
+        record["checkpoint"].as_str().unwrap_or(""),
+        record["split"].as_str().unwrap_or("")
+    ))?;
     print(&format!("  tokens           {}", thousands(evaluation.tokens)))?;
     print(&format!("  loss             {:.4} nats per token", evaluation.loss))?;
     print(&format!("  perplexity       {:.4}", evaluation.perplexity))?;
-    for (name, value) in [("word_perplexity", evaluation.word_perplexity), ("bits_per_byte", evaluation.bits_per_byte)] {
+    for (name, value) in [("word_perplexity", evaluation.word_perplexity), ("bits_per_byte", evaluation.bits_per_byte)]
+    {
         if let Some(value) = value {
             print(&format!("  {name:<16} {value:.4}"))?;
         }

@@ -38,7 +38,8 @@ pub(super) fn wrong_shape(error: &serde_path_to_error::Error<toml::de::Error>, o
     let wrong = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
         Some((found, expected)) => {
-            origins.refusal(&key, format!("found {}, expected {}", found.replace('`', ""), type_name(expected)))
+            let found = found.replace('`', "").replace("floating point", "number");
+            origins.refusal(&key, format!("found {found}, expected {}", type_name(expected)))
         }
         None if key.is_empty() => origins.refusal("the file", message),
         None => origins.refusal(&key, message),
@@ -74,6 +75,9 @@ fn dotted(path: &Path) -> String {
 }
 
 fn type_name(expected: &str) -> &str {
+    if expected.starts_with("struct ") {
+        return "a table";
+    }
     TYPES.iter().find(|(serde, _)| *serde == expected).map_or(expected, |(_, told)| told)
 }
 
@@ -126,6 +130,13 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("lr", "lr"), 0);
+    }
+
+    #[test]
+    fn types_have_a_users_names() {
+        assert_eq!(type_name("u64"), "an integer from 0 to 9223372036854775807");
+        assert_eq!(type_name("struct ModelOptions"), "a table");
+        assert_eq!(type_name("an array of length 2"), "an array of length 2");
     }
 
     #[test]

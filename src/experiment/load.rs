@@ -56,6 +56,11 @@ impl Layers {
         Ok(layers)
     }
 
+    /// The keys that the files give.
+    pub(super) fn table_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
     /// Puts one value over what the files say.
     pub(crate) fn apply(&mut self, setting: &Override) {
         merge(&mut self.table, nest(&setting.key, setting.value.clone()), &mut self.origins, "");

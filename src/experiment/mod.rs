@@ -6,6 +6,7 @@
 mod explain;
 pub(crate) mod keys;
 pub(crate) mod load;
+mod other_data;
 pub(crate) mod overrides;
 pub(crate) mod provenance;
 pub mod resume;
@@ -15,5 +16,6 @@ mod unbuilt;
 mod validate;
 
 pub use load::{Loaded, config_toml, load};
+pub use other_data::load_for_evaluation;
 pub use schema::Experiment;
 pub use validate::{NAME_PATTERN, is_name};

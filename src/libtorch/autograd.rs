@@ -33,8 +33,7 @@ extern "C" fn run_closure(
         // lengths that are given beside them; a made tensor passes into the shim's ownership.
         unsafe {
             let closure = &mut *(closure as *mut Closure);
-            let gradients: Vec<_> =
-                (0..outputs as usize).map(|i| Tensor::clone_from_ptr(*gradients.add(i))).collect();
+            let gradients: Vec<_> = (0..outputs as usize).map(|i| Tensor::clone_from_ptr(*gradients.add(i))).collect();
             let results = closure(&gradients);
             assert_eq!(results.len(), inputs as usize, "one gradient per input");
             for (i, tensor) in results.into_iter().enumerate() {

@@ -37,7 +37,7 @@ pub fn cuda_version() -> Option<String> {
 
 /// Whether this build holds CUDA's kernels, with or without a device to run them.
 pub fn built_with_cuda() -> bool {
-    cfg!(cuda_graphs) || cuda_version().is_some()
+    cuda_version().is_some()
 }
 
 /// Name and compute capability (10 · major + minor) of a CUDA device, where the build can tell.
@@ -87,11 +87,18 @@ pub fn set_sdp_backends(backends: SdpBackends) -> Result<(), TchError> {
     check(unsafe { synth_sdp_backends(bits) })
 }
 
-/// Refuses operations without a deterministic algorithm, for the whole process.
+/// Refuses operations without a deterministic algorithm, for the whole process. To be called before the first
+/// product on a GPU.
 ///
 /// # Errors
 /// What libtorch reports.
 pub fn set_deterministic(on: bool) -> Result<(), TchError> {
+    const CUBLAS_WORKSPACE: &str = "CUBLAS_WORKSPACE_CONFIG";
+    if on && std::env::var_os(CUBLAS_WORKSPACE).is_none() {
+        // SAFETY: called while one thread sets a training up; no other reads or writes the environment then.
+        // cuBLAS reads it when its first handle is made, and gives the same bits only with this setting.
+        unsafe { std::env::set_var(CUBLAS_WORKSPACE, ":4096:8") };
+    }
     // SAFETY: takes a flag only.
     check(unsafe { synth_deterministic(on) })
 }

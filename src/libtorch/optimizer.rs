@@ -65,7 +65,7 @@ pub fn fused_adamw(
         LearningRate::Host(rate) => (rate, std::ptr::null_mut()),
         LearningRate::Device(rate) => (0.0, rate.as_ptr() as TensorPointer),
     };
-    let [p, g, m, v] = [parameters, gradients, first, second].map(|list| pointers(list));
+    let [p, g, m, v] = [parameters, gradients, first, second].map(pointers);
     // SAFETY: each list holds `p.len()` pointers to live tensors for the time of the call.
     check(unsafe {
         synth_fused_adamw(

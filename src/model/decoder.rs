@@ -33,16 +33,13 @@ impl Decoder {
     ) -> Self {
         let mut root = parameters.root();
         let shape = [vocabulary, model.d_model];
-        let table = |scope: Scope<'_>| {
-            scope.with_role(Role::Embedding).tensor("weight", &shape, Init::Normal(EMBEDDING_STD))
-        };
+        let table =
+            |scope: Scope<'_>| scope.with_role(Role::Embedding).tensor("weight", &shape, Init::Normal(EMBEDDING_STD));
         let embedding = table(root.enter("embedding"));
-        let positions =
-            PositionEncoding::new(&mut root, model.positions, model.max_length, model.d_model, &embedding);
+        let positions = PositionEncoding::new(&mut root, model.positions, model.max_length, model.d_model, &embedding);
         let mut decoder = root.enter("decoder");
-        let blocks = (0..model.layers)
-            .map(|i| Block::new(decoder.enter("layers").enter(i), model, attention))
-            .collect();
+        let blocks =
+            (0..model.layers).map(|i| Block::new(decoder.enter("layers").enter(i), model, attention)).collect();
         let norm = LayerNorm::new(decoder.enter("norm"), model.d_model);
         let output = if model.tie_embeddings { embedding.shallow_clone() } else { table(root.enter("output")) };
         Self { embedding, positions, blocks, norm, output, dropout: model.dropout, max_length: model.max_length }

@@ -83,7 +83,7 @@ fn refuse_contents(path: &Path) -> Result<()> {
     )
 }
 
-fn make_folder(path: &Path) -> Result<()> {
+pub(super) fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory => crate::refusal!(
             "cannot make the folder {}: a file is in the way; remove it, or name another place with --results or --run",
@@ -185,7 +185,8 @@ mod tests {
         let results = tempdir().unwrap();
         let first = create(&results, Mode::New).unwrap();
         fs::write(first.config(), "").unwrap();
-        for mode in [Mode::New, Mode::Resume, Mode::Overwrite] {
+        refused(create(&results, Mode::New), "holds a run already");
+        for mode in [Mode::Resume, Mode::Overwrite] {
             refused(create(&results, mode), "another synth process");
         }
         assert!(first.config().exists());
@@ -199,7 +200,7 @@ mod tests {
         for (experiment, run) in [("..", "a"), ("reference", "a"), ("a", "../b"), ("a", "")] {
             refused(RunFolder::create(results.path(), experiment, run, Mode::Overwrite), "name");
         }
-        refused(RunFolder::create(results.path(), "a", &"x".repeat(300), Mode::New), "too long");
+        refused(RunFolder::create(results.path(), "a", &"x".repeat(300), Mode::New), "at most 200");
         fs::write(results.path().join("tiny"), "").unwrap();
         refused(create(&results, Mode::New), "a file is in the way");
         refused(RunFolder::create(&results.path().join("tiny"), "a", "b", Mode::New), "a file is in the way");

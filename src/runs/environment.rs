@@ -1,11 +1,10 @@
 //! `environment.json`: what a run was made with.
 
-use super::atomic;
 use super::summary::Parameters;
+use super::{atomic, regular};
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 /// The contents of `environment.json`, in its order.
@@ -55,7 +54,7 @@ impl Environment {
 
     /// Reads the file back; an absent or foreign file is an error that names it.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+        let bytes = regular::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         serde_json::from_slice(&bytes)
             .map_err(|error| anyhow!("{} is no environment that synth wrote: {error}", path.display()))
     }
@@ -98,6 +97,7 @@ fn is_secret(key: &str) -> bool {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use std::fs;
 
     pub(in crate::runs) fn environment() -> Environment {
         Environment {

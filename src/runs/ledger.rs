@@ -1,10 +1,12 @@
 //! `cells.jsonl` of a sweep: how each cell's process ended, for cells that left no folder.
 
+use super::create::make_folder;
+use super::regular;
 use super::summary::Status;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -25,17 +27,33 @@ pub struct CellRecord {
     pub reason: Option<String>,
 }
 
+/// Makes `experiment` = `results/<experiment>` and its ledger where they are absent, so that a place that
+/// cannot be written shows before the first cell.
+///
+/// # Errors
+/// Refuses a file in the way; what else the file system reports.
+pub fn begin(experiment: &Path) -> Result<()> {
+    make_folder(experiment)?;
+    open(experiment).map(drop)
+}
+
 /// Appends a record to the ledger of `experiment` = `results/<experiment>`.
 ///
 /// # Errors
 /// What the file system reports.
 pub fn append(experiment: &Path, record: &CellRecord) -> Result<()> {
-    let path = experiment.join(FILE);
-    let cannot = || format!("cannot write {}", path.display());
-    std::fs::create_dir_all(experiment).with_context(cannot)?;
-    let mut file = OpenOptions::new().append(true).create(true).open(&path).with_context(cannot)?;
+    let mut file = open(experiment)?;
     let line = format!("{}\n", serde_json::to_string(record)?);
-    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).with_context(cannot)
+    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).with_context(|| cannot_write(experiment))
+}
+
+fn open(experiment: &Path) -> Result<File> {
+    let file = OpenOptions::new().append(true).create(true).open(experiment.join(FILE));
+    file.with_context(|| cannot_write(experiment))
+}
+
+fn cannot_write(experiment: &Path) -> String {
+    format!("cannot write {}", experiment.join(FILE).display())
 }
 
 /// The newest record of each run; a line that a crash tore is left out.
@@ -44,7 +62,7 @@ pub fn append(experiment: &Path, record: &CellRecord) -> Result<()> {
 /// What the file system reports.
 pub fn newest(experiment: &Path) -> Result<BTreeMap<String, CellRecord>> {
     let path = experiment.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match regular::read_text(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
         text => text.with_context(|| format!("cannot read {}", path.display()))?,
     };
@@ -59,6 +77,7 @@ mod tests {
     #[test]
     fn the_newest_record_counts() {
         let folder = tempfile::tempdir().unwrap();
+        begin(folder.path()).unwrap();
         assert!(newest(folder.path()).unwrap().is_empty());
         let record = |status| CellRecord {
             run: "vanilla-s1".into(),

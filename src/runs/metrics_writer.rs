@@ -3,9 +3,10 @@
 use super::atomic;
 use super::folder::RunFolder;
 use super::metrics::{COLUMNS, Row, complete_lines};
+use super::regular;
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, Value};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -117,7 +118,7 @@ fn keep(
 
 /// A power failure can leave bytes that are no text at the end, which must not keep a run from going on.
 fn text_or_empty(path: &Path) -> Result<String> {
-    match fs::read(path) {
+    match regular::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(anyhow!("cannot read {}: {error}", path.display())),

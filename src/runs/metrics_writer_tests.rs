@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::runs::{Mode, Split, metrics};
+use std::fs;
 use tempfile::{TempDir, tempdir};
 
 const EXTRA: [&str; 1] = ["bits_per_byte"];

@@ -12,6 +12,7 @@ mod marker;
 pub mod metrics;
 mod metrics_writer;
 mod names;
+pub mod regular;
 mod split;
 pub mod summary;
 

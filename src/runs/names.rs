@@ -2,9 +2,13 @@
 
 use anyhow::Result;
 
-/// Whether `name` matches `[A-Za-z0-9][A-Za-z0-9._+-]*`.
+/// Names become names of folders, which file systems keep below 256 bytes.
+const LONGEST: usize = 200;
+
+/// Whether `name` matches `[A-Za-z0-9][A-Za-z0-9._+-]*` and has at most 200 bytes.
 pub fn is_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+    name.len() <= LONGEST
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
 }
 
@@ -15,7 +19,7 @@ pub fn check_name(what: &str, name: &str) -> Result<()> {
         return Ok(());
     }
     crate::refuse!(
-        "{what} is {name:?}: expected a letter or digit, then letters, digits, '.', '_', '+' or '-'; choose another"
+        "{what} is {name:?}: expected a letter or digit, then letters, digits, '.', '_', '+' or '-', at most {LONGEST}; choose another"
     )
 }
 
@@ -38,10 +42,10 @@ mod tests {
 
     #[test]
     fn names_are_letters_digits_and_four_signs() {
-        for name in ["a", "7", "random+vanilla-s1", "multi30k_en.de"] {
+        for name in ["a", "7", "random+vanilla-s1", "multi30k_en.de", &"x".repeat(200)] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", ".", "..", "-x", "a/b", "a b", "é", "a\n", "_a", "+a"] {
+        for name in ["", ".", "..", "-x", "a/b", "a b", "é", "a\n", "_a", "+a", &"x".repeat(201)] {
             assert!(!is_name(name), "{name}");
         }
     }

@@ -1,11 +1,10 @@
 //! `summary.json`: how a run ended, written last.
 
-use super::atomic;
+use super::{atomic, regular};
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 /// The figures of one split by name; null in the file where one is not measured or not finite.
@@ -111,7 +110,7 @@ impl Summary {
 
     /// Reads the file back; an absent or foreign file is an error that names it.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+        let bytes = regular::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         serde_json::from_slice(&bytes)
             .map_err(|error| anyhow!("{} is no summary that synth wrote: {error}", path.display()))
     }
@@ -125,6 +124,7 @@ impl Summary {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use std::fs;
 
     pub(in crate::runs) fn summary() -> Summary {
         let validation = Metrics::from_iter([("loss".into(), Some(1.5)), ("perplexity".into(), Some(f64::INFINITY))]);

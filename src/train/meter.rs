@@ -70,8 +70,10 @@ impl Meter {
         let finite = nats.isfinite().logical_and(&norm.isfinite());
         let was_broken = self.broken.gt(0.0);
         let loss = &nats / tokens as f64;
-        self.newest = [loss.where_self(&was_broken.logical_not(), &self.newest[0]),
-            norm.where_self(&was_broken.logical_not(), &self.newest[1])];
+        self.newest = [
+            loss.where_self(&was_broken.logical_not(), &self.newest[0]),
+            norm.where_self(&was_broken.logical_not(), &self.newest[1]),
+        ];
         self.broken = was_broken.logical_or(&finite.logical_not()).to_kind(Kind::Float);
         let counts = self.broken.eq(0.0);
         self.nats = &self.nats + nats.where_self(&counts, &self.nats.zeros_like());

@@ -31,8 +31,7 @@ impl AdamW {
     /// What libtorch reports, out of memory first of all.
     pub fn new(parameters: &Parameters, options: &OptimizerOptions) -> Result<Self, TchError> {
         let decays = |parameter: &&Parameter| parameter.tensor.dim() >= 2;
-        let constants =
-            |weight_decay| AdamWConstants { betas: options.betas, eps: options.eps, weight_decay };
+        let constants = |weight_decay| AdamWConstants { betas: options.betas, eps: options.eps, weight_decay };
         let groups = vec![
             Group::new(parameters.trainable().filter(decays), constants(options.weight_decay))?,
             Group::new(parameters.trainable().filter(|parameter| !decays(parameter)), constants(0.0))?,
@@ -81,10 +80,7 @@ impl AdamW {
 }
 
 impl Group {
-    fn new<'a>(
-        members: impl Iterator<Item = &'a Parameter>,
-        constants: AdamWConstants,
-    ) -> Result<Self, TchError> {
+    fn new<'a>(members: impl Iterator<Item = &'a Parameter>, constants: AdamWConstants) -> Result<Self, TchError> {
         let (names, parameters): (Vec<_>, Vec<_>) =
             members.map(|member| (member.name.clone(), member.tensor.shallow_clone())).unzip();
         let zeros = || parameters.iter().map(|tensor| tensor.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();

@@ -167,7 +167,7 @@ impl Default for TrainOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BestOptions {
-    /// `loss`, `perplexity`, or a metric of the task (`bits_per_byte`).
+    /// `loss`, `perplexity`, or a metric of the task (`bits_per_byte`, `accuracy`).
     pub metric: String,
     /// Which end is better.
     pub mode: BestMode,

@@ -1,7 +1,7 @@
 //! `state.json`: where training stands, but for weights and optimizer.
 
 use super::meter::MeterState;
-use crate::runs::Best;
+use crate::runs::{Best, regular};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -72,7 +72,7 @@ impl TrainState {
     /// # Errors
     /// A file that is absent, damaged, or of another version.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = regular::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         let state: Self = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
         let found = state.format;
         ensure!(found == FORMAT, "{} has format {found}, this synth reads {FORMAT}", path.display());

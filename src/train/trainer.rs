@@ -163,10 +163,11 @@ impl<'a> Trainer<'a> {
     fn after_step(&mut self) -> Result<Option<Ending>> {
         let train = self.settings.train;
         let at_end = self.state.step >= self.settings.steps;
-        if (at_end || self.due(train.log_every)) && self.meter.steps() > 0 {
-            if let Some(ending) = self.log()? {
-                return Ok(Some(ending));
-            }
+        if (at_end || self.due(train.log_every))
+            && self.meter.steps() > 0
+            && let Some(ending) = self.log()?
+        {
+            return Ok(Some(ending));
         }
         let evaluate = (at_end || self.due(train.eval_every)) && self.state.evaluated != Some(self.state.step);
         let mut better = false;
@@ -178,10 +179,10 @@ impl<'a> Trainer<'a> {
         }
         let ending = self.ending();
         let asked = self.signals.take_save();
-        if better || asked || at_end || ending.is_some() || self.due(train.checkpoint_every) {
-            if let Some(diverged) = self.save()? {
-                return Ok(Some(diverged));
-            }
+        if (better || asked || at_end || ending.is_some() || self.due(train.checkpoint_every))
+            && let Some(diverged) = self.save()?
+        {
+            return Ok(Some(diverged));
         }
         Ok(ending)
     }
@@ -324,7 +325,8 @@ impl<'a> Trainer<'a> {
             return Ok(Some(ending));
         }
         let step = self.state.step;
-        self.state.meter = if self.meter.steps() > 0 { self.meter.state(&self.meter.read()?) } else { MeterState::default() };
+        self.state.meter =
+            if self.meter.steps() > 0 { self.meter.state(&self.meter.read()?) } else { MeterState::default() };
         self.state.elapsed_s = self.elapsed();
         self.metrics.sync()?;
         self.checkpoints.save(step, |folder| self.write_checkpoint(folder))?;

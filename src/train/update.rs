@@ -37,8 +37,7 @@ impl Update<'_> {
     /// # Errors
     /// What the model or libtorch reports.
     pub fn run(&self, step: u64, lr: f64, meter: &mut Meter) -> Result<u64> {
-        let batches: Vec<_> =
-            (0..self.accumulate).map(|i| self.task.micro_batch(step * self.accumulate + i)).collect();
+        let batches: Vec<_> = (0..self.accumulate).map(|i| self.task.micro_batch(step * self.accumulate + i)).collect();
         let tokens: u64 = batches.iter().map(|batch| batch.target_tokens).sum();
         let mut nats: Option<Tensor> = None;
         for (i, batch) in batches.iter().enumerate() {

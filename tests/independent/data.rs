@@ -12,7 +12,8 @@ pub fn split_text(config: &Config, split: &str) -> String {
     }
 }
 
-/// Where a share ends: the characters times the sum of the shares up to it, rounded down.
+/// The part of a text that is a split's. A share ends at the characters times the sum of the shares up to it,
+/// rounded down; where the sum is a hair short of a whole number of characters (0.7 + 0.1), that number is meant.
 fn share(text: &str, shares: &[f64], split: &str) -> String {
     let position = ["train", "validation", "test"].iter().position(|name| *name == split).expect("a split");
     let characters: Vec<char> = text.chars().collect();

@@ -1,6 +1,7 @@
 //! Runs synth as a user does: texts and a TOML in a folder of their own, then the commands.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use assert_cmd::cargo::cargo_bin_cmd;
 use serde_json::Value;
@@ -30,19 +31,8 @@ impl Experiment {
 
     /// Trains it on the CPU and returns the run's folder.
     pub fn train(self) -> RunFolder {
-        let results = self.folder.path().join("results");
-        let path = self.folder.path().join("experiment.toml");
-        let report = json(&[
-            "train".as_ref(),
-            path.as_os_str(),
-            "--results".as_ref(),
-            results.as_os_str(),
-            "--run".as_ref(),
-            "run".as_ref(),
-            "--device".as_ref(),
-            "cpu".as_ref(),
-            "--json".as_ref(),
-        ]);
+        let (experiment, results) = (self.folder.path().join("experiment.toml"), self.folder.path().join("results"));
+        let report = json(&["train", text(&experiment), "--results", text(&results), "--run", "run"]);
         assert_eq!(report["status"], "done");
         RunFolder { path: results.join("independent").join("run"), _kept: self.folder }
     }
@@ -50,20 +40,16 @@ impl Experiment {
 
 /// What `synth eval` says of a checkpoint (`best`, `last` or `step-N`) on a split.
 pub fn evaluated(run: &RunFolder, checkpoint: &str, split: &str) -> Value {
-    json(&[
-        "eval".as_ref(),
-        run.path.as_os_str(),
-        "--checkpoint".as_ref(),
-        checkpoint.as_ref(),
-        "--split".as_ref(),
-        split.as_ref(),
-        "--device".as_ref(),
-        "cpu".as_ref(),
-        "--json".as_ref(),
-    ])
+    json(&["eval", text(&run.path), "--checkpoint", checkpoint, "--split", split])
 }
 
-fn json(arguments: &[&std::ffi::OsStr]) -> Value {
-    let output = cargo_bin_cmd!("synth").args(arguments).assert().success().get_output().stdout.clone();
-    serde_json::from_slice(&output).expect("--json prints one object")
+fn json(arguments: &[&str]) -> Value {
+    // One thread each: the tests run side by side already.
+    let mut command = cargo_bin_cmd!("synth");
+    command.env("OMP_NUM_THREADS", "1").args(arguments).args(["--device", "cpu", "--json"]);
+    serde_json::from_slice(&command.assert().success().get_output().stdout).expect("--json prints one object")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
 }

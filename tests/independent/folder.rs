@@ -42,13 +42,17 @@ impl RunFolder {
         let path = self.path.join("checkpoints").join(checkpoint).join(format!("{file}.safetensors"));
         let bytes = std::fs::read(path).expect("a readable checkpoint");
         let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
-        tensors.iter().map(|(name, view)| (name.to_owned(), Tensor::new(view.dtype(), view.shape(), view.data()))).collect()
+        tensors
+            .iter()
+            .map(|(name, view)| (name.to_owned(), Tensor::new(view.dtype(), view.shape(), view.data())))
+            .collect()
     }
 
     /// The JSON object in the metadata of a checkpoint's `model.safetensors`.
     pub fn metadata(&self, checkpoint: &str) -> Value {
         let path = self.path.join("checkpoints").join(checkpoint).join("model.safetensors");
-        let (_, header) = SafeTensors::read_metadata(&std::fs::read(path).expect("a readable checkpoint")).expect("a header");
+        let (_, header) =
+            SafeTensors::read_metadata(&std::fs::read(path).expect("a readable checkpoint")).expect("a header");
         let keys = header.metadata().as_ref().expect("metadata");
         assert_eq!(keys.len(), 1, "one key, synth");
         serde_json::from_str(&keys["synth"]).expect("JSON in the metadata")

@@ -2,6 +2,8 @@
 //! folder and its texts. It shares no code with synth and links no libtorch: where the two agree, the
 //! documentation is enough.
 
+mod adamw;
+mod cases;
 mod config;
 mod data;
 mod evaluation;
@@ -12,5 +14,7 @@ mod model;
 mod number;
 mod plan;
 mod random;
+mod start;
 mod text;
 mod tokenizer;
+mod training;

@@ -86,7 +86,10 @@ pub fn figures(model: &Model<f64>, tokenizer: &Tokenizer, text: &str) -> Figures
 fn first_choice(logits: &[f64]) -> (usize, f64) {
     let largest = |but: Option<usize>| {
         let others = (0..logits.len()).filter(|index| Some(*index) != but);
-        others.fold(usize::MAX, |best, index| if best == usize::MAX || logits[index] > logits[best] { index } else { best })
+        others.fold(
+            usize::MAX,
+            |best, index| if best == usize::MAX || logits[index] > logits[best] { index } else { best },
+        )
     };
     let choice = largest(None);
     (choice, logits[choice] - logits[largest(Some(choice))])

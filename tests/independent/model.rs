@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::folder::RunFolder;
 use crate::number::Number;
 use crate::plan::{Kind, Plan, Positions};
 
@@ -16,6 +17,17 @@ pub struct Model<S> {
     pub weights: BTreeMap<String, Vec<S>>,
     /// bfloat16's rounding with `precision = "bf16"`, else nothing.
     pub round: fn(S) -> S,
+}
+
+/// The model of a checkpoint, whose tensors are those that the documentation names.
+pub fn rebuilt(run: &RunFolder, checkpoint: &str, round: fn(f64) -> f64) -> Model<f64> {
+    let plan = Plan::new(&run.config(), run.tokenizer().vocabulary_size());
+    let tensors = run.tensors(checkpoint, "model");
+    let mut documented = plan.shapes();
+    documented.sort();
+    let found: Vec<_> = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
+    assert_eq!(found, documented);
+    Model { plan, weights: tensors.into_iter().map(|(name, tensor)| (name, tensor.values)).collect(), round }
 }
 
 impl<S: Number> Model<S> {
@@ -46,7 +58,8 @@ impl<S: Number> Model<S> {
                 Positions::None => embedded,
             }
         };
-        let row = |(position, token): (usize, &usize)| (0..width).map(|entry| element(position, *token, entry)).collect();
+        let row =
+            |(position, token): (usize, &usize)| (0..width).map(|entry| element(position, *token, entry)).collect();
         tokens.iter().enumerate().map(row).collect()
     }
 
@@ -97,11 +110,11 @@ impl<S: Number> Model<S> {
         let (width, length) = (self.plan.head_width, self.plan.max_length);
         match self.plan.kind {
             Kind::Vanilla => {
-                let query = self.projected(rows, &format!("{name}.query"));
+                let mut query = self.projected(rows, &format!("{name}.query"));
+                query.iter_mut().flatten().for_each(|x| *x = (self.round)(*x / S::from((width as f64).sqrt())));
                 let key = self.projected(rows, &format!("{name}.key"));
                 let score = |head: usize, p: usize, q: usize| {
-                    let entries = head * width..(head + 1) * width;
-                    sum(entries.map(|entry| query[p][entry] * key[q][entry])) / S::from((width as f64).sqrt())
+                    sum((head * width..(head + 1) * width).map(|entry| query[p][entry] * key[q][entry]))
                 };
                 self.lower_triangles(rows.len(), score)
             }

@@ -103,10 +103,8 @@ impl Plan {
             ("attention.output.weight", vec![width, inner]),
         ];
         match self.kind {
-            Kind::Vanilla => shapes.extend([
-                ("attention.query.weight", vec![inner, width]),
-                ("attention.key.weight", vec![inner, width]),
-            ]),
+            Kind::Vanilla => shapes
+                .extend([("attention.query.weight", vec![inner, width]), ("attention.key.weight", vec![inner, width])]),
             Kind::Random => shapes.push(("attention.random.r", vec![self.heads, self.max_length, self.max_length])),
         }
         shapes

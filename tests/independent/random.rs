@@ -27,7 +27,8 @@ fn deviation(plan: &Plan, init_std: f64, name: &str, shape: &[usize]) -> f64 {
         _ if name.ends_with(".random.r") => init_std,
         _ => {
             let fan_in = (shape[1] as f64).sqrt().recip();
-            let joins_the_stream = name.ends_with("attention.output.weight") || name.ends_with("feed_forward.output.weight");
+            let joins_the_stream =
+                name.ends_with("attention.output.weight") || name.ends_with("feed_forward.output.weight");
             if joins_the_stream { fan_in / (2.0 * plan.layers as f64).sqrt() } else { fan_in }
         }
     }

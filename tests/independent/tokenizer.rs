@@ -38,7 +38,8 @@ impl Tokenizer {
             Self::Byte => text.bytes().map(usize::from).collect(),
             Self::Char(vocabulary) => {
                 let known = vocabulary.iter().enumerate().skip(1);
-                let ids: std::collections::HashMap<&str, usize> = known.map(|(id, entry)| (entry.as_str(), id)).collect();
+                let ids: std::collections::HashMap<&str, usize> =
+                    known.map(|(id, entry)| (entry.as_str(), id)).collect();
                 text.chars().map(|c| ids.get(c.encode_utf8(&mut [0; 4]) as &str).copied().unwrap_or(0)).collect()
             }
         }
@@ -51,10 +52,9 @@ impl Tokenizer {
                 let bytes: Vec<u8> = tokens.iter().map(|token| u8::try_from(*token).expect("a byte")).collect();
                 String::from_utf8_lossy(&bytes).into_owned()
             }
-            Self::Char(vocabulary) => tokens
-                .iter()
-                .map(|token| if *token == 0 { "\u{fffd}" } else { vocabulary[*token].as_str() })
-                .collect(),
+            Self::Char(vocabulary) => {
+                tokens.iter().map(|token| if *token == 0 { "\u{fffd}" } else { vocabulary[*token].as_str() }).collect()
+            }
         }
     }
 

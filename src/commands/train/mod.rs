@@ -2,6 +2,7 @@
 
 mod plan;
 mod session;
+mod start;
 
 use super::output::{print, print_json, thousands};
 use super::{Build, setup};
@@ -13,6 +14,7 @@ use crate::{experiment, panics};
 use anyhow::Result;
 use plan::Plan;
 use session::Session;
+use start::Start;
 use std::path::Path;
 
 /// Trains the model of an experiment.
@@ -28,11 +30,20 @@ pub fn run(arguments: &TrainArguments, build: Build) -> Result<()> {
     }
     let signals = Signals::listen()?;
     let data = plan.read_data()?;
-    let task = panics::catch(|| setup::task(&plan.experiment, data.splits, data.tokenizer.clone(), plan.device))?;
+    let task = guarded(|| setup::task(&plan.experiment, data.splits, data.tokenizer.clone(), plan.device))?;
     let session = Session::claim(&plan, task.as_ref(), &data.tokenizer, data.hashes, build)?;
-    let summary = panics::catch(|| session.train(&signals)).inspect_err(|error| session.record_failure(error))?;
+    let start = guarded(|| Start::read(&plan, task.as_ref()))?;
+    let summary = guarded(|| session.train(start, &signals)).inspect_err(|error| session.record_failure(error))?;
     report(arguments, &plan.folder(), &summary)?;
     end(&summary, &signals, &plan)
+}
+
+/// Runs work of libtorch; where memory runs out, the error says what to do.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    panics::catch(work).map_err(|error| match panics::out_of_memory(&error) {
+        true => error.context("memory ran out: lower train.batch_size, model.max_length or the model's widths"),
+        false => error,
+    })
 }
 
 /// The settings of the command line, as `--set` texts.
@@ -71,7 +82,8 @@ fn end(summary: &Summary, signals: &Signals, plan: &Plan) -> Result<()> {
         }
         (Status::Stopped, Some(signal)) => {
             let (name, step) = (signals::name(signal), summary.step);
-            let message = format!("stopped by {name} at step {step}, all is saved; go on with: {}", plan.resume_command());
+            let message =
+                format!("stopped by {name} at step {step}, all is saved; go on with: {}", plan.resume_command());
             Err(Interrupted { signal, message }.into())
         }
         (Status::Stopped, None) => {

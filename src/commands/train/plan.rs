@@ -4,12 +4,12 @@ use super::setup;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::store::Pointer;
 use crate::cli::{DeviceChoice, TrainArguments};
+use crate::data::datasets;
 use crate::data::splits::{self, Splits};
 use crate::data::tokenizer::Tokenizer;
-use crate::data::datasets;
 use crate::experiment::{self, Experiment, resume};
 use crate::refuse;
-use crate::runs::{Environment, Mode, RunFolder, Status, Summary};
+use crate::runs::{Environment, Mode, RunFolder, Status, Summary, regular};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -140,7 +140,7 @@ impl Plan {
 
     fn saved_tokenizer(&self) -> Result<Tokenizer> {
         let path = self.folder().join("tokenizer.json");
-        let json = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let json = regular::read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Tokenizer::from_json(&json).with_context(|| path.display().to_string())
     }
 

@@ -2,8 +2,9 @@
 
 use super::plan::Plan;
 use super::setup;
-use crate::checkpoints::store::{Pointer, name_of};
-use crate::checkpoints::{Checkpoints, tensors};
+use super::start::Start;
+use crate::checkpoints::Checkpoints;
+use crate::checkpoints::store::Pointer;
 use crate::commands::Build;
 use crate::data::tokenizer::Tokenizer;
 use crate::experiment;
@@ -14,7 +15,6 @@ use crate::runs::{
     Environment, Metrics, MetricsWriter, Parameters, RunFolder, Split, Status, Summary, atomic, environment, index,
 };
 use crate::tasks::{Evaluation, Task};
-use crate::train::optimizer::AdamW;
 use crate::train::signals::{self, Signals};
 use crate::train::state::{FORMAT, TrainState};
 use crate::train::trainer::{Ending, Settings, Trainer};
@@ -55,16 +55,14 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// What the model, libtorch or the file system reports.
-    pub fn train(&self, signals: &Signals) -> Result<Summary> {
+    pub fn train(&self, start: Start, signals: &Signals) -> Result<Summary> {
         let experiment = &self.plan.experiment;
+        let Start { optimizer, state, last } = start;
         self.prepare_device()?;
-        let last = self.checkpoints.pointed(Pointer::Last)?;
         self.checkpoints.discard_after(last)?;
-        let optimizer = AdamW::new(self.task.parameters(), &experiment.optimizer)?;
-        let state = match last {
-            Some(step) => self.load(step, &optimizer)?,
-            None => TrainState::start(setup::computed_on(self.plan.device)),
-        };
+        if let Some(best) = &state.best {
+            self.checkpoints.point(Pointer::Best, best.step)?;
+        }
         self.write_records()?;
         let mut metrics = MetricsWriter::open(&self.folder, self.task.metric_names(), last)?;
         let event = if last.is_some() { "resume" } else { "start" };
@@ -94,29 +92,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Fills weights and optimizer from the checkpoint of `step`.
-    fn load(&self, step: u64, optimizer: &AdamW) -> Result<TrainState> {
-        let folder = self.checkpoints.path(step)?;
-        let mut state = TrainState::read(&folder.join("state.json"))?;
-        let weights = self.task.parameters().named();
-        tensors::read_into(&folder.join("model.safetensors"), &weights)?;
-        tensors::read_into(&folder.join("optimizer.safetensors"), &optimizer.state())?;
-        if let Some(best) = &state.best {
-            self.checkpoints.point(Pointer::Best, best.step)?;
-        }
-        let now = setup::computed_on(self.plan.device);
-        if state.computed_on != now {
-            let before = &state.computed_on;
-            tracing::warn!(
-                "the run was computed on {} with {} threads and libtorch {}, now on {} with {} and {}: the last bits may differ",
-                before.device, before.threads, before.libtorch, now.device, now.threads, now.libtorch
-            );
-            state.computed_on = now;
-        }
-        tracing::info!("going on from {} in {}", name_of(step), self.folder.path().display());
-        Ok(state)
-    }
-
     /// Writes what tells how the run is made. A summary of an earlier process goes: the run is under way.
     fn write_records(&self) -> Result<()> {
         let summary = self.folder.summary();
@@ -134,7 +109,10 @@ impl<'a> Session<'a> {
         let paths: BTreeSet<String> = paths.iter().map(ToString::to_string).collect();
         let path = Vec::from_iter(paths).join(",");
         let kind = experiment.attention.decoder_kind();
-        tracing::info!("attention {kind} takes the {path} path in training on {}", crate::device::label(self.plan.device));
+        tracing::info!(
+            "attention {kind} takes the {path} path in training on {}",
+            crate::device::label(self.plan.device)
+        );
         let dropout = experiment.attention.dropout.unwrap_or(experiment.model.dropout);
         let mask = if kind.capabilities().batch_independent { "shared" } else { "per-sample" };
         Ok(Environment {

@@ -75,7 +75,7 @@ fn unknown_keys_name_line_key_and_what_was_expected() {
 fn wrong_types_name_line_and_both_types() {
     let cases = [
         ("heads = 4", "heads = \"four\"", "x.toml:7: model.heads: found string \"four\", expected an integer"),
-        ("heads = 4", "heads = 4.0", "x.toml:7: model.heads: found floating point 4.0, expected an integer"),
+        ("heads = 4", "heads = 4.0", "x.toml:7: model.heads: found number 4.0, expected an integer"),
         (
             "steps = 10",
             "steps = -1",

@@ -9,10 +9,9 @@ extern "C" {
 
 const char* synth_torch_version() { return TORCH_VERSION; }
 
-// The CUDA runtime that libtorch was built for, as 1000 · major + 10 · minor; 0 without CUDA.
-char* synth_cuda_version(int64_t* version) {
-  SHIM(*version = at::hasCUDA() ? at::detail::getCUDAHooks().versionCUDART() : 0)
-}
+// The CUDA runtime that libtorch was built for, as 1000 · major + 10 · minor, with or without a device; an error
+// where libtorch_cuda is not linked.
+char* synth_cuda_version(int64_t* version) { SHIM(*version = at::detail::getCUDAHooks().versionCUDART()) }
 
 // Which kernels scaled_dot_product_attention may take. Bits: 1 flash, 2 efficient, 4 math, 8 cuDNN.
 char* synth_sdp_backends(int bits) {

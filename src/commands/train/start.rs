@@ -1,0 +1,60 @@
+//! Where a training starts: afresh, or with what a checkpoint holds.
+
+use super::plan::Plan;
+use crate::checkpoints::store::{Pointer, name_of};
+use crate::checkpoints::{Checkpoints, tensors};
+use crate::commands::setup;
+use crate::tasks::Task;
+use crate::train::optimizer::AdamW;
+use crate::train::state::{ComputedOn, TrainState};
+use anyhow::{Context, Result};
+use std::path::Path;
+
+/// The state that a training starts from; the weights are in the task's model.
+pub struct Start {
+    /// The optimizer with its moments.
+    pub optimizer: AdamW,
+    /// Where training stands.
+    pub state: TrainState,
+    /// The step of the checkpoint, where there is one.
+    pub last: Option<u64>,
+}
+
+impl Start {
+    /// Reads the checkpoint that `last` names into the task's model. Nothing is written: where this fails, the
+    /// run's folder stays as it was.
+    ///
+    /// # Errors
+    /// A checkpoint that is damaged or belongs to another model; what libtorch reports.
+    pub fn read(plan: &Plan, task: &dyn Task) -> Result<Self> {
+        let checkpoints = Checkpoints::new(plan.folder().join("checkpoints"));
+        let last = checkpoints.pointed(Pointer::Last)?;
+        let optimizer = AdamW::new(task.parameters(), &plan.experiment.optimizer)?;
+        let now = setup::computed_on(plan.device);
+        let Some(step) = last else {
+            return Ok(Self { optimizer, state: TrainState::start(now), last });
+        };
+        let mut state = load(&checkpoints.path(step)?, task, &optimizer).with_context(|| {
+            format!("cannot go on from {}; restore it, or start anew with --overwrite or --run NAME", name_of(step))
+        })?;
+        if state.computed_on != now {
+            warn_of_another_machine(&state.computed_on, &now);
+            state.computed_on = now;
+        }
+        tracing::info!("going on from {} in {}", name_of(step), plan.folder().display());
+        Ok(Self { optimizer, state, last })
+    }
+}
+
+/// Fills weights and optimizer from the checkpoint in `folder`.
+fn load(folder: &Path, task: &dyn Task, optimizer: &AdamW) -> Result<TrainState> {
+    let state = TrainState::read(&folder.join("state.json"))?;
+    tensors::read_into(&folder.join("model.safetensors"), &task.parameters().named())?;
+    tensors::read_into(&folder.join("optimizer.safetensors"), &optimizer.state())?;
+    Ok(state)
+}
+
+fn warn_of_another_machine(before: &ComputedOn, now: &ComputedOn) {
+    let told = |on: &ComputedOn| format!("{} with {} threads and libtorch {}", on.device, on.threads, on.libtorch);
+    tracing::warn!("the run was computed on {}, now on {}: the last bits may differ", told(before), told(now));
+}

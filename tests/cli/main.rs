@@ -1,0 +1,12 @@
+//! The command line as a user types it: what works, what is refused and how, and full and read-only disks.
+
+mod arguments;
+mod configurations;
+mod disks;
+mod evaluation;
+mod folders;
+mod output;
+mod place;
+mod sweeps;
+mod texts;
+mod training;

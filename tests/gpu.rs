@@ -1,0 +1,173 @@
+//! What only an NVIDIA GPU shows. `make test-gpu` runs these and fails without one; elsewhere they skip.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use synth::attention::attend::{attend_by, choose};
+use synth::attention::{Mask, Path as AttentionPath, Scores};
+use synth::parameters::{Init, Parameters};
+use synth::train::optimizer::AdamW;
+use synth::train::options::OptimizerOptions;
+use tch::{Cuda, Device, Kind, Tensor};
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn gpu() -> bool {
+    if !Cuda::is_available() {
+        assert!(std::env::var_os("SYNTH_TEST_GPU").is_none(), "SYNTH_TEST_GPU is set and there is no CUDA device");
+        eprintln!("skipped: no CUDA device");
+    }
+    Cuda::is_available()
+}
+
+fn normal(seed: u64, shape: &[i64]) -> Tensor {
+    let mut parameters = Parameters::new(seed, Device::Cpu, Kind::Double);
+    parameters.root().tensor("x", shape, Init::Normal(1.0)).detach()
+}
+
+/// Relative distance of outputs and gradients from the float64 reference on the CPU.
+fn distance(
+    scores: &dyn Fn(&[Tensor]) -> Scores,
+    parts: &[Tensor],
+    path: AttentionPath,
+    kind: Kind,
+    mask: &Mask,
+) -> f64 {
+    let run = |device: Device, kind: Kind, path: AttentionPath| {
+        let leaves: Vec<Tensor> =
+            parts.iter().map(|part| part.to_device(device).to_kind(kind).detach().set_requires_grad(true)).collect();
+        let y = attend_by(path, &scores(&leaves), &leaves[0], mask, 0.0).unwrap();
+        let upstream = normal(9, &y.size()).to_device(device).to_kind(kind);
+        (&y * upstream).sum(kind).backward();
+        let grads = leaves.iter().map(Tensor::grad);
+        let all: Vec<Tensor> =
+            [y.detach()].into_iter().chain(grads).map(|t| t.to_device(Device::Cpu).to_kind(Kind::Double)).collect();
+        all
+    };
+    let reference = run(Device::Cpu, Kind::Double, AttentionPath::Materialised);
+    let found = run(Device::Cuda(0), kind, path);
+    let norm = |t: &Tensor| t.norm().double_value(&[]);
+    reference.iter().zip(&found).map(|(a, b)| norm(&(a - b)) / norm(a).max(1e-9)).fold(0.0, f64::max)
+}
+
+#[test]
+fn gpu_attention_paths_equal_the_float64_reference() {
+    if !gpu() {
+        return;
+    }
+    let product =
+        |leaves: &[Tensor]| Scores { q: Some(&leaves[1] * 0.3), k: Some(leaves[2].shallow_clone()), bias: None };
+    let table = |leaves: &[Tensor]| Scores { q: None, k: None, bias: Some(leaves[1].shallow_clone()) };
+    let full = |name: u64, n: i64, w: i64| normal(name, &[3, 4, n, w]);
+    for n in [17, 64] {
+        for w in [12, 64] {
+            for mask in [Mask::causal(), Mask::default()] {
+                let qkv = [full(1, n, w), full(2, n, w), full(3, n, w)];
+                let vr = [full(4, n, w), normal(5, &[1, 4, n, n])];
+                for (kind, bound) in [(Kind::Float, 1e-5), (Kind::BFloat16, 2e-2)] {
+                    let fused = distance(&product, &qkv, AttentionPath::Fused, kind, &mask);
+                    let shared = distance(&table, &vr, AttentionPath::Shared, kind, &mask);
+                    assert!(fused < bound, "fused {kind:?} n {n} w {w} causal {}: {fused:e}", mask.causal);
+                    assert!(shared < bound, "shared {kind:?} n {n} w {w} causal {}: {shared:e}", mask.causal);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gpu_training_with_dropout_takes_the_fused_path() {
+    if !gpu() {
+        return;
+    }
+    for kind in [Kind::BFloat16, Kind::Float] {
+        let part = || normal(1, &[2, 4, 64, 32]).to_device(Device::Cuda(0)).to_kind(kind).set_requires_grad(true);
+        let scores = Scores { q: Some(part()), k: Some(part()), bias: None };
+        assert_eq!(choose(&scores, &part(), &Mask::causal(), 0.1), AttentionPath::Fused, "{kind:?}");
+    }
+}
+
+#[test]
+fn gpu_adamw_equals_the_cpu() {
+    if !gpu() {
+        return;
+    }
+    let run = |device: Device| {
+        let mut parameters = Parameters::new(1, device, Kind::Float);
+        let weight = parameters.root().tensor("w", &[33, 5], Init::Normal(1.0));
+        let adamw = AdamW::new(&parameters, &OptimizerOptions::default()).unwrap();
+        for step in 0..5 {
+            (&weight * &weight * 0.5).sum(Kind::Float).backward();
+            // The third update is skipped, on the device's own word.
+            let skip = Tensor::from(if step == 2 { 1f32 } else { 0.0 }).to_device(device);
+            adamw.update(0.1, &skip).unwrap();
+            adamw.zero_gradients().unwrap();
+        }
+        weight.detach().to_device(Device::Cpu)
+    };
+    let gap = (run(Device::Cpu) - run(Device::Cuda(0))).abs().max().double_value(&[]);
+    assert!(gap < 1e-5, "{gap:e}");
+}
+
+/// Trains a small model and gives the rows of the validation split and the last weights.
+fn train(folder: &Path, run: &str, arguments: &[&str]) -> (Vec<f64>, Vec<u8>) {
+    let text: String = (0..3000).map(|i| format!("line {i} holds {} and {}\n", i * 7919 % 1000, i * i % 77)).collect();
+    fs::write(folder.join("text.txt"), text).unwrap();
+    let experiment = folder.join("small.toml");
+    fs::write(
+        &experiment,
+        r#"
+name = "small"
+task.kind = "language-modeling"
+data = { path = "text.txt", split = [0.9, 0.1] }
+model = { layers = 2, d_model = 64, heads = 4, max_length = 64, dropout = 0.1 }
+optimizer = { lr = 0.002, schedule = { kind = "constant", warmup = 20 } }
+train = { steps = 200, batch_size = 16, eval_every = 50, log_every = 20, checkpoint_every = 100 }
+"#,
+    )
+    .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synth"));
+    command.arg("train").arg(&experiment).arg("--results").arg(folder).args(["--resume", "--run", run]).args(arguments);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let place = folder.join("small").join(run);
+    let mut reader = csv::Reader::from_path(place.join("metrics.csv")).unwrap();
+    let rows = reader.records().map(Result::unwrap).filter(|row| &row[3] == "validation");
+    let losses = rows.map(|row| row[4].parse().unwrap()).collect();
+    let last = fs::read_to_string(place.join("checkpoints/last")).unwrap();
+    (losses, fs::read(place.join("checkpoints").join(last.trim()).join("model.safetensors")).unwrap())
+}
+
+#[test]
+fn gpu_both_kinds_learn_in_bf16_as_on_the_cpu() {
+    if !gpu() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["vanilla", "random"] {
+        let set = format!("attention.kind={kind}");
+        let (cpu, _) = train(folder.path(), &format!("{kind}-cpu"), &["--device", "cpu", "--set", &set]);
+        let bf16 = ["--device", "cuda", "--set", "train.precision=bf16", "--set", &set];
+        let (cuda, _) = train(folder.path(), &format!("{kind}-cuda"), &bf16);
+        // Between, losses fall by a half in 20 updates, and masks of dropout differ between the devices.
+        assert!((cpu[0] - cuda[0]).abs() < 0.01, "{kind} early: {cpu:?} on the CPU, {cuda:?} on the GPU");
+        assert!((cpu[3] - cuda[3]).abs() < 0.05, "{kind} in the end: {cpu:?} on the CPU, {cuda:?} on the GPU");
+        assert!(cuda.windows(2).all(|pair| pair[1] < pair[0]), "{kind}: {cuda:?}");
+    }
+}
+
+#[test]
+fn gpu_a_resumed_deterministic_run_ends_in_the_same_bytes() {
+    if !gpu() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, precision) in [("vanilla", "bf16"), ("random", "bf16"), ("vanilla", "fp32"), ("random", "fp32")] {
+        let sets = [format!("attention.kind={kind}"), format!("train.precision={precision}")];
+        let common = ["--device", "cuda", "--deterministic", "--set", &sets[0], "--set", &sets[1]];
+        let (_, straight) = train(folder.path(), &format!("{kind}-{precision}-straight"), &common);
+        let cut = format!("{kind}-{precision}-cut");
+        train(folder.path(), &cut, &[&common[..], &["--set", "train.steps=100"]].concat());
+        let (_, resumed) = train(folder.path(), &cut, &common);
+        assert!(straight == resumed, "{kind} {precision}");
+    }
+}

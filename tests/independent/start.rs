@@ -1,0 +1,91 @@
+//! Where a run starts: its weights, and the order in which it reads its text.
+
+use crate::data::split_text;
+use crate::experiment::{Experiment, evaluated};
+use crate::folder::number;
+use crate::measure::{blocks, figures, mean_loss};
+use crate::model::rebuilt;
+use crate::plan::Plan;
+use crate::random::{initial, order};
+use crate::text::sentences;
+
+/// Keys of a run that changes nothing: its rate is 0, and so is its weight decay, which the rate scales.
+const STANDING_STILL: [(&str, &str); 8] = [
+    ("data.path", "\"text.txt\""),
+    ("data.split", "[0.7, 0.3]"),
+    ("tokenizer.kind", "\"char\""),
+    ("model.layers", "3"),
+    ("model.d_model", "8"),
+    ("model.heads", "2"),
+    ("model.dropout", "0.0"),
+    ("optimizer.lr", "0.0"),
+];
+
+#[test]
+fn the_initial_weights_follow_from_seed_and_name() {
+    let vanilla = ["\"vanilla\"", "true", "\"fp32\"", "3"];
+    let random = ["\"random\"", "false", "\"fp64\"", "4"];
+    for [kind, tied, precision, head_width] in [vanilla, random] {
+        let more = [
+            ("seed", "77"),
+            ("attention.kind", kind),
+            ("attention.random.init_std", "0.4"),
+            ("model.head_width", head_width),
+            ("model.max_length", "9"),
+            ("model.tie_embeddings", tied),
+            ("train.precision", precision),
+            ("train.steps", "1"),
+        ];
+        let run = Experiment::new(&[("text.txt", &sentences(4, 500))], &[&STANDING_STILL[..], &more].concat()).train();
+        let plan = Plan::new(&run.config(), run.tokenizer().vocabulary_size());
+        let tensors = run.tensors("step-1", "model");
+        assert_eq!(tensors.len(), plan.shapes().len());
+        for (name, shape) in plan.shapes() {
+            let expected = initial(&plan, 77, 0.4, &name, &shape);
+            let rounded = |value: f64| if precision == "\"fp32\"" { f64::from(value as f32) } else { value };
+            for (found, expected) in tensors[&name].values.iter().zip(expected.into_iter().map(rounded)) {
+                assert!((found - expected).abs() <= 1e-15 * expected.abs(), "{name}: {found} against {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_epoch_reads_the_blocks_in_its_own_order() {
+    let more = [
+        ("seed", "77"),
+        ("model.max_length", "11"),
+        ("train.precision", "\"fp64\""),
+        ("train.steps", "100"),
+        ("train.batch_size", "1"),
+        ("train.log_every", "1"),
+    ];
+    let run = Experiment::new(&[("text.txt", &sentences(5, 500))], &[&STANDING_STILL[..], &more].concat()).train();
+    let model = rebuilt(&run, "step-100", |x| x);
+    let stream = run.tokenizer().tokens(&split_text(&run.config(), "train"));
+    let blocks = blocks(&stream, 11);
+    let epochs = (0..).flat_map(|epoch| order(77, epoch, blocks.len()));
+    let rows = run.rows("train");
+    assert!(rows.len() > 2 * blocks.len(), "two epochs and more");
+    for (row, block) in rows.iter().zip(epochs) {
+        let loss = mean_loss(&model, &blocks[block..=block]);
+        assert!((number(row, "loss") - loss).abs() < 1e-12, "step {}: block {block} was expected", row["step"]);
+    }
+}
+
+#[test]
+fn the_unknown_character_is_predicted_as_the_replacement_character() {
+    let more = [
+        ("seed", "5"),
+        ("model.max_length", "16"),
+        ("model.tie_embeddings", "false"),
+        ("train.precision", "\"fp64\""),
+        ("train.steps", "1"),
+    ];
+    let run = Experiment::new(&[("text.txt", &"né ".repeat(300))], &[&STANDING_STILL[..], &more].concat()).train();
+    evaluated(&run, "last", "validation");
+    let text = split_text(&run.config(), "validation");
+    let ours = figures(&rebuilt(&run, "step-1", |x| x), &run.tokenizer(), &text);
+    assert!(ours.predictions.contains('\u{fffd}'), "a model that has learned nothing predicts all characters");
+    assert_eq!(run.text("eval/validation.predictions.txt"), ours.predictions);
+}
