@@ -57,7 +57,7 @@ pub struct TrainArguments {
     /// The folder of all results
     #[arg(long, default_value = "results", value_name = "DIR")]
     pub results: PathBuf,
-    /// The run's name [default: <kind>-s<seed>]
+    /// The run's name [default: KIND-sSEED, such as random-s1]
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
     /// Go on from the run's last checkpoint, or start where there is none
@@ -80,7 +80,7 @@ pub struct TrainArguments {
 /// `synth eval`.
 #[derive(Debug, Args)]
 pub struct EvalArguments {
-    /// The folder of the run, results/<experiment>/<run>
+    /// The folder of the run, results/EXPERIMENT/RUN
     pub run: PathBuf,
     /// The split to measure
     #[arg(long, default_value = "validation")]

@@ -145,17 +145,21 @@ fn verdict(status: ExitStatus) -> (Status, Option<String>) {
 
 fn dry_run(arguments: &AblateArguments, plan: &Plan) -> Result<()> {
     let vocabulary = 256;
-    let parameters = |cell: &Cell| decoder_parameters(&cell.experiment.model, &cell.experiment.attention, vocabulary);
+    let parameters = |cell: &Cell| {
+        let count = decoder_parameters(&cell.experiment.model, &cell.experiment.attention, vocabulary);
+        u64::try_from(count).ok()
+    };
     if arguments.json {
         let cells = plan.cells.iter().map(|cell| {
-            serde_json::json!({ "run": cell.run, "seed": cell.seed, "sets": cell.sets, "parameters": parameters(cell) as f64 })
+            let (run, seed, sets) = (&cell.run, cell.seed, &cell.sets);
+            serde_json::json!({ "run": run, "seed": seed, "sets": sets, "parameters": parameters(cell) })
         });
         return print_json(&serde_json::json!({ "sweep": plan.name, "cells": cells.collect::<Vec<_>>() }));
     }
     let mut table = new_table(&["run", "kind", "seed", "parameters"]);
     for cell in &plan.cells {
         let kind = cell.experiment.attention.decoder_kind().to_string();
-        let count = u64::try_from(parameters(cell)).map_or_else(|_| "too many".to_string(), thousands);
+        let count = parameters(cell).map_or_else(|| "too many".to_string(), thousands);
         table.add_row([cell.run.clone(), kind, cell.seed.to_string(), count]);
     }
     print(&table.to_string())

@@ -57,6 +57,18 @@ pub(crate) fn nest(key: &str, value: Value) -> Table {
     Table::from_iter([(outer.to_owned(), inner)])
 }
 
+/// Takes out the value at a dotted key of bare keys, where there is one.
+pub(crate) fn remove(table: &mut Table, key: &str) {
+    match key.split_once('.') {
+        None => drop(table.remove(key)),
+        Some((outer, rest)) => {
+            if let Some(Value::Table(inner)) = table.get_mut(outer) {
+                remove(inner, rest);
+            }
+        }
+    }
+}
+
 /// The value at a dotted key of bare keys.
 pub(crate) fn find<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
     let mut steps = key.split(['.', '[']);

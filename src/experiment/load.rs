@@ -1,7 +1,8 @@
 //! From a TOML file, its bases and `--set` to a checked experiment.
 
+use super::alternatives::make_way;
 use super::explain;
-use super::keys::{join, nest};
+use super::keys::{join, nest, overlap};
 use super::overrides::Override;
 use super::provenance::{Origin, Provenance, one_line};
 use super::schema::Experiment;
@@ -41,6 +42,8 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Loaded> {
 pub(crate) struct Layers {
     table: Table,
     origins: Provenance,
+    /// Keys that a setting gave, not a file.
+    set: Vec<String>,
 }
 
 impl Layers {
@@ -48,8 +51,9 @@ impl Layers {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let mut documents = read_chain(path)?.into_iter().rev();
         let Some(deepest) = documents.next() else { crate::refuse!("{}: nothing was read", path.display()) };
-        let mut layers = Self { table: deepest.table, origins: deepest.origins };
+        let mut layers = Self { table: deepest.table, origins: deepest.origins, set: Vec::new() };
         for over in documents {
+            make_way(&mut layers.table, &over.table, |_| false);
             merge(&mut layers.table, over.table, &mut layers.origins, "");
             layers.origins.extend(over.origins);
         }
@@ -63,7 +67,10 @@ impl Layers {
 
     /// Puts one value over what the files say.
     pub(crate) fn apply(&mut self, setting: &Override) {
-        merge(&mut self.table, nest(&setting.key, setting.value.clone()), &mut self.origins, "");
+        let over = nest(&setting.key, setting.value.clone());
+        make_way(&mut self.table, &over, |key| self.set.iter().any(|set| overlap(set, key)));
+        self.set.push(setting.key.clone());
+        merge(&mut self.table, over, &mut self.origins, "");
         self.mark(&setting.key, &setting.value, &setting.origin);
     }
 
@@ -78,7 +85,7 @@ impl Layers {
 
     /// Checks names, types and values.
     pub(crate) fn resolve(self) -> Result<Loaded> {
-        let Self { table, origins } = self;
+        let Self { table, origins, .. } = self;
         unbuilt::check(&table, &origins)?;
         let experiment: Experiment = serde_path_to_error::deserialize(Value::Table(table.clone()))
             .map_err(|error| explain::wrong_shape(&error, &origins))?;

@@ -3,6 +3,7 @@
 //! An error is a refusal of one line, `FILE:LINE: key: what was found, expected …` or
 //! `--set a.b=c: what was found, expected …`.
 
+mod alternatives;
 mod explain;
 pub(crate) mod keys;
 pub(crate) mod load;

@@ -6,10 +6,6 @@ use anyhow::Result;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// The keys of `[data]` that stand beside each source of texts.
-const BESIDE: [(&str, &[&str]); 3] =
-    [("dataset", &["dataset"]), ("path", &["path", "split"]), ("train", &["train", "validation", "test"])];
-
 /// As [`load`](super::load), for the configuration of a trained run: a source of texts that `sets` name takes
 /// the place of the run's own, and the text of one split needs no train text beside it.
 ///
@@ -25,18 +21,15 @@ pub fn load_for_evaluation(config: &Path, sets: &[String]) -> Result<Loaded> {
     layers.resolve()
 }
 
-/// Takes out of `[data]` what cannot stand beside the overrides.
+/// The text of one split alone takes the place of a source that does not name its splits.
 fn make_way(data: &mut Table, overrides: &[Override]) {
     let named = |key: &str| overrides.iter().rev().find(|setting| setting.key.strip_prefix("data.") == Some(key));
-    let source = BESIDE.iter().find(|(source, _)| named(source).is_some());
-    let part = named("validation").or_else(|| named("test"));
-    match (source, part) {
-        (Some((_, kept)), _) => data.retain(|key, _| kept.contains(&key)),
-        (None, Some(part)) if !data.contains_key("train") => {
-            // Nothing is learned from it.
-            *data = Table::from_iter([("train".to_owned(), part.value.clone())]);
-        }
-        _ => {}
+    let source = ["dataset", "path", "train"].into_iter().find(|source| named(source).is_some());
+    if let (None, Some(part), false) =
+        (source, named("validation").or_else(|| named("test")), data.contains_key("train"))
+    {
+        // Nothing is learned from it.
+        *data = Table::from_iter([("train".to_owned(), part.value.clone())]);
     }
 }
 

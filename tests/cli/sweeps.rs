@@ -65,6 +65,7 @@ fn a_dry_run_writes_nothing() {
     assert!(RUNS.iter().all(|run| finished.stdout.contains(run)), "{}", finished.stdout);
     let object = place.succeeds("ablate sweep.toml --dry-run --json").json();
     assert_eq!(object["cells"].as_array().unwrap().len(), 4);
+    assert_eq!(object["cells"][0]["parameters"].as_u64(), Some(7600));
     assert!(place.files() == before, "files changed");
 }
 

@@ -58,7 +58,7 @@ fn sets(arguments: &TrainArguments) -> Vec<String> {
 fn report(arguments: &TrainArguments, folder: &Path, summary: &Summary) -> Result<()> {
     if arguments.json {
         let mut object = serde_json::to_value(summary)?;
-        object["run"] = folder.display().to_string().into();
+        object["run"] = std::path::absolute(folder)?.display().to_string().into();
         return print_json(&object);
     }
     let figure = |metric| summary.figure(Split::Validation.name(), metric);

@@ -86,7 +86,7 @@ fn split_goes_with_path_and_sums_to_one() {
 #[test]
 fn training_has_one_length_and_its_warmup_fits() {
     assert_eq!(
-        refused(&["train.epochs=2"]),
+        refused(&["train.steps=5", "train.epochs=2"]),
         "--set train.epochs=2: stands beside train.steps, expected one of the two"
     );
     assert_eq!(
