@@ -7,6 +7,9 @@ ARGS =
 # Recorded in results; one value for all targets, so that nothing is compiled twice.
 export SYNTH_GIT_COMMIT := $(shell git describe --always --dirty --abbrev=40 2>/dev/null)
 
+# Threads that wait sleep instead of spinning: tests run beside each other.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 # The release profile everywhere: the C++ parts are compiled once. Cargo shares out the cores by
 # itself, and make runs one target at a time: `make -j` changes nothing.
 cargo = MAKEFLAGS= cargo

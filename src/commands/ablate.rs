@@ -1,9 +1,10 @@
 //! `synth ablate`: the cells of a sweep one after another, each in its own process.
 
 use super::output::{print, print_json, thousands};
+use super::setup;
 use crate::cli::AblateArguments;
+use crate::data::options::TokenizerKind;
 use crate::exit::Interrupted;
-use crate::model::size::decoder_parameters;
 use crate::runs::index::{self, IndexRow};
 use crate::runs::ledger::{self, CellRecord};
 use crate::runs::{Status, check_experiment};
@@ -15,6 +16,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
+
+/// How OpenMP's threads wait.
+const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 
 /// Trains every cell of a sweep.
 pub fn run(arguments: &AblateArguments, quiet: bool, verbose: u8) -> Result<()> {
@@ -84,6 +88,11 @@ impl Sweep<'_> {
             command.arg("--quiet");
         }
         command.args((0..self.verbose).map(|_| "--verbose"));
+        // Threads that wait for one another sleep instead of spinning: as fast on idle cores, and many times as fast
+        // where other processes want them. The library reads this when it is loaded, too late for our own process.
+        if std::env::var_os(WAIT_POLICY).is_none() {
+            command.env(WAIT_POLICY, "PASSIVE");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.spawn().with_context(|| format!("cannot start the process of cell {}", cell.run))
     }
@@ -144,11 +153,7 @@ fn verdict(status: ExitStatus) -> (Status, Option<String>) {
 }
 
 fn dry_run(arguments: &AblateArguments, plan: &Plan) -> Result<()> {
-    let vocabulary = 256;
-    let parameters = |cell: &Cell| {
-        let count = decoder_parameters(&cell.experiment.model, &cell.experiment.attention, vocabulary);
-        u64::try_from(count).ok()
-    };
+    let parameters = |cell: &Cell| u64::try_from(setup::least_parameters(&cell.experiment)).ok();
     if arguments.json {
         let cells = plan.cells.iter().map(|cell| {
             let (run, seed, sets) = (&cell.run, cell.seed, &cell.sets);
@@ -160,7 +165,9 @@ fn dry_run(arguments: &AblateArguments, plan: &Plan) -> Result<()> {
     for cell in &plan.cells {
         let kind = cell.experiment.attention.decoder_kind().to_string();
         let count = parameters(cell).map_or_else(|| "too many".to_string(), thousands);
-        table.add_row([cell.run.clone(), kind, cell.seed.to_string(), count]);
+        // Without the vocabulary, which the text decides.
+        let least = if cell.experiment.tokenizer.kind == TokenizerKind::Byte { "" } else { "over " };
+        table.add_row([cell.run.clone(), kind, cell.seed.to_string(), format!("{least}{count}")]);
     }
     print(&table.to_string())
 }

@@ -19,9 +19,7 @@ use tch::Device;
 
 /// Refuses a model whose training cannot fit into the device's memory, before anything is allocated.
 pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
-    // A char tokenizer's vocabulary is not known before the text is read: one token is the least.
-    let vocabulary = if experiment.tokenizer.kind == TokenizerKind::Byte { 256 } else { 1 };
-    let parameters = decoder_parameters(&experiment.model, &experiment.attention, vocabulary);
+    let parameters = least_parameters(experiment);
     let needed = training_bytes(parameters, u128::from(experiment.train.precision.bytes()));
     let Some(available) = available_bytes(device) else { return Ok(()) };
     if needed > u128::from(available) {
@@ -35,6 +33,12 @@ pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The number of parameters, or the least of it: a char tokenizer's vocabulary is not known before the text is read.
+pub fn least_parameters(experiment: &Experiment) -> u128 {
+    let vocabulary = if experiment.tokenizer.kind == TokenizerKind::Byte { 256 } else { 1 };
+    decoder_parameters(&experiment.model, &experiment.attention, vocabulary)
 }
 
 /// Builds the experiment's task with initial weights.

@@ -11,9 +11,6 @@ use std::path::Path;
 /// The names of the splits, in order.
 pub const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
-/// The shares of train and validation where `data.split` is absent.
-const DEFAULT_SHARES: [f64; 2] = [0.9, 0.1];
-
 /// How far the shares may be from 1 in sum.
 const SHARES_TOLERANCE: f64 = 1e-9;
 
@@ -102,9 +99,10 @@ fn choice(options: &DataOptions) -> Result<Choice<'_>> {
     }
     match (dataset, path, train) {
         (Some(name), None, None) => Ok(Choice::Dataset(name)),
-        (None, Some(path), None) => {
-            Ok(Choice::Cut { path, shares: checked_shares(split.as_deref().unwrap_or(&DEFAULT_SHARES))? })
-        }
+        (None, Some(path), None) => match split {
+            Some(shares) => Ok(Choice::Cut { path, shares: checked_shares(shares)? }),
+            None => refuse!("[data] has `path` without `split`; expected shares such as split = [0.9, 0.1]"),
+        },
         (None, None, Some(train)) => {
             Ok(Choice::Files { train, validation: validation.as_deref(), test: test.as_deref() })
         }
@@ -202,7 +200,8 @@ mod tests {
             ("path = 'a'\nsplit = [1.1, -0.1]", "[1.1, -0.1]"),
             ("path = 'a'\nsplit = [nan, 0.1]", "NaN"),
             ("path = 'a'\nsplit = [0.25, 0.25, 0.25, 0.25]", "0.25"),
-            ("path = 'no-such-file'", "data.path: no such file: no-such-file"),
+            ("path = 'a'", "`path` without `split`"),
+            ("path = 'no-such-file'\nsplit = [0.5, 0.5]", "data.path: no such file: no-such-file"),
             ("dataset = 'rust-sources'", "synth data fetch rust-sources"),
         ] {
             for error in [check(&options(table), root).unwrap_err(), load(&options(table), root).unwrap_err()] {
@@ -228,7 +227,9 @@ mod tests {
         assert_eq!(splits.hashes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["train", "test"]);
         assert_eq!(splits.hashes[1].1, sha256_hex(b"xyz"));
 
-        let cut = load(&DataOptions { path: Some(train), ..Default::default() }, folder.path()).unwrap();
+        let cut =
+            load(&DataOptions { path: Some(train), split: Some(vec![0.9, 0.1]), ..Default::default() }, folder.path())
+                .unwrap();
         assert_eq!((cut.train.as_str(), cut.validation.as_deref(), cut.test), ("abcdefghi", Some("j"), None));
     }
 }
