@@ -1,25 +1,17 @@
 //! The attention layer of every kind: values, the kind's scores, `attend`, output projection.
 
 use super::attend::{Path, attend, choose};
+use super::heads::{join_heads, project, split_heads};
 use super::kind::{Dimensions, Kind};
 use super::mixer::{Pass, TokenMixer};
 use super::options::AttentionOptions;
 use super::random::Random;
-use super::scores::{Mask, Scores};
+use super::score_source::ScoreSource;
+use super::scores::Mask;
 use super::vanilla::Vanilla;
 use crate::parameters::{Init, Role, Scope};
 use anyhow::Result;
 use tch::Tensor;
-
-/// A kind's way to scores.
-pub trait ScoreSource {
-    /// Scores of queries from `x` `[batch, N, d_model]` over keys from `memory` `[batch, M, d_model]`; in
-    /// self-attention the two are one.
-    ///
-    /// # Errors
-    /// Where an input is longer than the kind's tables by position.
-    fn scores(&self, x: &Tensor, memory: &Tensor, pass: Pass) -> Result<Scores>;
-}
 
 /// An attention layer of any kind, without biases in its projections, as in the authors' code
 /// (mesh-tensorflow) for every kind.
@@ -85,21 +77,4 @@ impl TokenMixer for SynthesizedAttention {
         };
         if pass.training { ask() } else { tch::no_grad(ask) }
     }
-}
-
-/// `x·Wᵀ` in the pass's kind: `[batch, N, in]` by `[out, in]`.
-pub fn project(x: &Tensor, weight: &Tensor, pass: Pass) -> Tensor {
-    x.to_kind(pass.compute).linear(&weight.to_kind(pass.compute), None::<&Tensor>)
-}
-
-/// `[batch, N, heads · width]` to `[batch, heads, N, width]`; head h owns columns h·width and following.
-pub fn split_heads(x: &Tensor, heads: i64) -> Tensor {
-    let [batch, n, inner] = x.size()[..] else { unreachable!("activations have three axes") };
-    x.view([batch, n, heads, inner / heads]).transpose(1, 2)
-}
-
-/// `[batch, heads, N, width]` to `[batch, N, heads · width]`.
-pub fn join_heads(x: &Tensor) -> Tensor {
-    let [batch, heads, n, width] = x.size()[..] else { unreachable!("heads have four axes") };
-    x.transpose(1, 2).reshape([batch, n, heads * width])
 }

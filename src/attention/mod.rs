@@ -5,12 +5,14 @@
 
 pub mod attend;
 pub mod fused;
+pub mod heads;
 pub mod kind;
 pub mod layer;
 pub mod materialised;
 pub mod mixer;
 pub mod options;
 pub mod random;
+pub mod score_source;
 pub mod scores;
 pub mod shared;
 pub mod vanilla;

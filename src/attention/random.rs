@@ -4,8 +4,8 @@
 //! code. Shorter inputs take its top-left corner; longer ones are refused.
 
 use super::kind::Dimensions;
-use super::layer::ScoreSource;
 use super::mixer::Pass;
+use super::score_source::ScoreSource;
 use super::scores::Scores;
 use crate::parameters::{Init, Scope};
 use anyhow::{Result, ensure};

@@ -3,9 +3,10 @@
 //! `B = (W_q x / √d_h)·(W_k x)ᵀ`. The scale stands at run time and not in the initialiser of W_q:
 //! mesh-tensorflow, which had it there, turned that off for Synthesizers because of NaNs.
 
+use super::heads::{project, split_heads};
 use super::kind::Dimensions;
-use super::layer::{ScoreSource, project, split_heads};
 use super::mixer::Pass;
+use super::score_source::ScoreSource;
 use super::scores::Scores;
 use crate::parameters::{Init, Scope};
 use anyhow::Result;

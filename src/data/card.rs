@@ -6,6 +6,9 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
+/// The names of the splits, in order.
+pub const SPLITS: [&str; 3] = ["train", "validation", "test"];
+
 /// The file's name in the dataset's folder.
 pub const CARD_FILE: &str = "card.json";
 

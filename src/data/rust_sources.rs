@@ -1,10 +1,9 @@
 //! The dataset `rust-sources`: the Rust files of the crates that this project is built from. Real text on
 //! every machine that can build the project, and the same text wherever Cargo keeps it.
 
-use super::card::{Card, CardSplits, SplitCard, split_file};
+use super::card::{Card, CardSplits, SPLITS, SplitCard, split_file};
 use super::cargo::{self, Crate};
 use super::hash::{hex, sha256_hex};
-use super::splits::SPLITS;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};

@@ -1,5 +1,6 @@
 //! The texts of an experiment: train, validation, test, from what `[data]` names.
 
+use super::card::SPLITS;
 use super::datasets::{self, Prepared};
 use super::hash::sha256_hex;
 use super::options::DataOptions;
@@ -7,9 +8,6 @@ use super::source;
 use crate::refuse;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-
-/// The names of the splits, in order.
-pub const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
 /// How far the shares may be from 1 in sum.
 const SHARES_TOLERANCE: f64 = 1e-9;

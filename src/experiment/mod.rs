@@ -19,4 +19,3 @@ mod validate;
 pub use load::{Loaded, config_toml, load};
 pub use other_data::load_for_evaluation;
 pub use schema::Experiment;
-pub use validate::{NAME_PATTERN, is_name};

@@ -4,27 +4,14 @@ use super::keys::leaves;
 use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::model::options::{Architecture, Positions};
+use crate::runs::{LONGEST_NAME, NAME_PATTERN, is_name};
 use crate::tasks::options::TaskKind;
 use crate::train::options::{BestOptions, ScheduleKind};
 use anyhow::Result;
 use toml::{Table, Value};
 
-/// What names of experiments, runs, cells and datasets match.
-pub const NAME_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9._+-]*";
-
-/// Names become names of folders, which file systems keep below 256 bytes.
-const LONGEST_NAME: usize = 200;
-
 /// The metrics of a language model's validation rows.
 const BEST_METRICS: [&str; 4] = ["loss", "perplexity", "bits_per_byte", "accuracy"];
-
-/// Whether `name` matches [`NAME_PATTERN`] and has at most 200 bytes.
-pub fn is_name(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
-    name.len() <= LONGEST_NAME
-        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
-        && name.bytes().all(inner)
-}
 
 /// Refuses the first combination that cannot be meant.
 pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()> {

@@ -22,6 +22,6 @@ pub use folder::RunFolder;
 pub use index::IndexRow;
 pub use metrics::Row;
 pub use metrics_writer::MetricsWriter;
-pub use names::{check_experiment, check_name, is_name};
+pub use names::{LONGEST_NAME, NAME_PATTERN, check_experiment, check_name, is_name};
 pub use split::Split;
 pub use summary::{Best, Metrics, Parameters, Status, Summary};

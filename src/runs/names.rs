@@ -2,12 +2,15 @@
 
 use anyhow::Result;
 
-/// Names become names of folders, which file systems keep below 256 bytes.
-const LONGEST: usize = 200;
+/// What names look like.
+pub const NAME_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9._+-]*";
 
-/// Whether `name` matches `[A-Za-z0-9][A-Za-z0-9._+-]*` and has at most 200 bytes.
+/// Bytes of the longest name: names become names of folders, which file systems keep below 256 bytes.
+pub const LONGEST_NAME: usize = 200;
+
+/// Whether `name` matches [`NAME_PATTERN`] and has at most [`LONGEST_NAME`] bytes.
 pub fn is_name(name: &str) -> bool {
-    name.len() <= LONGEST
+    name.len() <= LONGEST_NAME
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
 }
@@ -19,7 +22,7 @@ pub fn check_name(what: &str, name: &str) -> Result<()> {
         return Ok(());
     }
     crate::refuse!(
-        "{what} is {name:?}: expected a letter or digit, then letters, digits, '.', '_', '+' or '-', at most {LONGEST}; choose another"
+        "{what} is {name:?}: expected a letter or digit, then letters, digits, '.', '_', '+' or '-', at most {LONGEST_NAME}; choose another"
     )
 }
 

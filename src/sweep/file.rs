@@ -4,7 +4,7 @@ use crate::experiment::keys::{is_dotted, join, leaves};
 use crate::experiment::overrides::Override;
 use crate::experiment::provenance::{Origin, Provenance, one_line};
 use crate::experiment::source::{Document, anchor, folder_of, read_text};
-use crate::experiment::{NAME_PATTERN, is_name};
+use crate::runs::{NAME_PATTERN, is_name};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};

@@ -1,11 +1,12 @@
 //! From a sweep's TOML to its cells, each a checked experiment.
 
 use super::file::{SweepFile, Variant};
+use crate::experiment::Experiment;
 use crate::experiment::keys::overlap;
 use crate::experiment::load::Layers;
 use crate::experiment::overrides::Override;
 use crate::experiment::provenance::{Origin, one_line};
-use crate::experiment::{Experiment, NAME_PATTERN, is_name};
+use crate::runs::{NAME_PATTERN, is_name};
 use anyhow::Result;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

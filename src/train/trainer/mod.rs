@@ -1,22 +1,23 @@
 //! The training loop: update, log, evaluate, save, stop.
 
-use super::meter::{Meter, MeterState};
+mod rows;
+mod saving;
+mod validation;
+
+use super::meter::Meter;
 use super::optimizer::AdamW;
-use super::options::{BestMode, OptimizerOptions, TrainOptions};
+use super::options::{OptimizerOptions, TrainOptions};
 use super::schedule::learning_rate;
 use super::signals::Signals;
 use super::state::TrainState;
 use super::update::Update;
 use crate::attention::Pass;
-use crate::checkpoints::store::Pointer;
-use crate::checkpoints::{Checkpoints, tensors};
-use crate::memory::peak_memory_mib;
-use crate::runs::{Best, MetricsWriter, Row, Split, Summary, atomic};
-use crate::tasks::{Evaluation, Request, Task};
+use crate::checkpoints::Checkpoints;
+use crate::runs::{MetricsWriter, Split, Summary};
+use crate::tasks::{Evaluation, Task};
 use crate::terminal::Bar;
 use anyhow::Result;
-use serde_json::{Map, json};
-use std::path::Path;
+use serde_json::Map;
 use std::time::Instant;
 
 /// How a training ended.
@@ -219,134 +220,5 @@ impl<'a> Trainer<'a> {
 
     fn elapsed(&self) -> f64 {
         self.elapsed_before + self.started.elapsed().as_secs_f64()
-    }
-
-    /// Writes the train row and starts the meter anew.
-    fn log(&mut self) -> Result<Option<Ending>> {
-        if let Some(ending) = self.check()? {
-            return Ok(Some(ending));
-        }
-        let reading = self.meter.read()?;
-        let loss = reading.nats / reading.tokens as f64;
-        let rate = reading.tokens as f64 / reading.seconds.max(1e-9);
-        let step = self.state.step;
-        self.metrics.row(&Row {
-            loss: Some(loss),
-            perplexity: Some(loss.exp()),
-            lr: Some(self.rate(step)),
-            grad_norm: Some(reading.grad_norm),
-            tokens_per_second: Some(rate),
-            step_ms: Some(1e3 * reading.seconds / reading.steps as f64),
-            peak_memory_mib: peak_memory_mib(self.task.parameters().device()),
-            elapsed_s: Some(self.elapsed()),
-            ..Row::new(step, self.epoch(step), self.state.tokens, Split::Train)
-        })?;
-        self.bar.say(&format!("loss {loss:.4} {} tokens/s", rate.round()));
-        self.state.train_s += reading.seconds;
-        self.state.timed_tokens += reading.tokens;
-        self.meter.reset();
-        Ok(None)
-    }
-
-    /// Waits for the device; where a step was not finite, goes back to the state before it, logs and saves.
-    fn check(&mut self) -> Result<Option<Ending>> {
-        let reading = self.meter.read()?;
-        if reading.skipped == 0 {
-            return Ok(None);
-        }
-        let broken = self.state.step - reading.skipped + 1;
-        let skipped_tokens: u64 = self.meter.tokens() - reading.tokens;
-        self.metrics.row(&Row {
-            loss: Some(reading.newest_loss),
-            perplexity: Some(reading.newest_loss.exp()),
-            lr: Some(self.rate(broken)),
-            grad_norm: Some(reading.grad_norm),
-            elapsed_s: Some(self.elapsed()),
-            ..Row::new(broken, self.epoch(broken), self.state.tokens, Split::Train)
-        })?;
-        self.state.step = broken - 1;
-        self.state.tokens -= skipped_tokens;
-        self.meter = Meter::new(self.task.parameters().device(), self.meter.state(&reading));
-        self.save()?;
-        let what = format!("loss {}, gradient norm {}", reading.newest_loss, reading.grad_norm);
-        Ok(Some(Ending::Diverged(format!("step {broken} is not finite ({what})"))))
-    }
-
-    /// Measures the validation split; answers whether it is the best so far.
-    fn evaluate(&mut self) -> Result<bool> {
-        let bar = std::cell::OnceCell::new();
-        let signals = self.signals;
-        let request = Request {
-            pass: self.pass(false),
-            max_batches: self.settings.train.eval_batches,
-            predictions: false,
-            watch: &mut |done, total| {
-                bar.get_or_init(|| Bar::new("validation", total, 0)).set(done);
-                signals.stop().is_none()
-            },
-        };
-        // Given up for a signal: a resumed run measures at this step first.
-        let Some(evaluation) = self.task.evaluate(Split::Validation, request)? else { return Ok(false) };
-        let step = self.state.step;
-        let extra = self.task.metric_names().iter();
-        self.metrics.row(&Row {
-            loss: Some(evaluation.loss),
-            perplexity: Some(evaluation.perplexity),
-            elapsed_s: Some(self.elapsed()),
-            extra: extra.map(|name| (name.to_string(), evaluation.figure(name))).collect(),
-            ..Row::new(step, self.epoch(step), self.state.tokens, Split::Validation)
-        })?;
-        tracing::info!("step {step}: validation loss {:.4}, perplexity {:.3}", evaluation.loss, evaluation.perplexity);
-        self.state.evaluated = Some(step);
-        let better = self.compare(&evaluation);
-        self.last_evaluation = Some(evaluation);
-        Ok(better)
-    }
-
-    fn compare(&mut self, evaluation: &Evaluation) -> bool {
-        let wanted = &self.settings.train.best;
-        let Some(value) = evaluation.figure(&wanted.metric).filter(|value| value.is_finite()) else { return false };
-        let better = self.state.best.as_ref().is_none_or(|best| match wanted.mode {
-            BestMode::Min => value < best.value,
-            BestMode::Max => value > best.value,
-        });
-        if better {
-            self.state.best = Some(Best { step: self.state.step, metric: wanted.metric.clone(), value });
-            self.state.evaluations_without_better = 0;
-        } else {
-            self.state.evaluations_without_better += 1;
-        }
-        better
-    }
-
-    /// Saves a checkpoint, unless a step was not finite, which then is the ending.
-    fn save(&mut self) -> Result<Option<Ending>> {
-        if let Some(ending) = self.check()? {
-            return Ok(Some(ending));
-        }
-        let step = self.state.step;
-        self.state.meter =
-            if self.meter.steps() > 0 { self.meter.state(&self.meter.read()?) } else { MeterState::default() };
-        self.state.elapsed_s = self.elapsed();
-        self.metrics.sync()?;
-        self.checkpoints.save(step, |folder| self.write_checkpoint(folder))?;
-        if let Some(best) = &self.state.best {
-            self.checkpoints.point(Pointer::Best, best.step)?;
-        }
-        let protected: Vec<u64> = self.state.best.iter().map(|best| best.step).collect();
-        self.checkpoints.prune(self.settings.train.keep, &protected)?;
-        if self.saved != Some(step) {
-            self.metrics.event("checkpoint", step, Map::new())?;
-            self.saved = Some(step);
-        }
-        Ok(None)
-    }
-
-    fn write_checkpoint(&self, folder: &Path) -> Result<()> {
-        let mut metadata = self.settings.metadata.clone();
-        metadata["step"] = json!(self.state.step);
-        tensors::write(&folder.join("model.safetensors"), &self.task.parameters().named(), &metadata)?;
-        tensors::write(&folder.join("optimizer.safetensors"), &self.optimizer.state(), &metadata)?;
-        atomic::write_json(&folder.join("state.json"), &self.state)
     }
 }

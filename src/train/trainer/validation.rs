@@ -1,0 +1,57 @@
+//! Evaluations on the validation split, and the best of them.
+
+use super::Trainer;
+use crate::runs::{Best, Row, Split};
+use crate::tasks::{Evaluation, Request};
+use crate::terminal::Bar;
+use crate::train::options::BestMode;
+use anyhow::Result;
+
+impl Trainer<'_> {
+    /// Measures the validation split; answers whether it is the best so far.
+    pub(super) fn evaluate(&mut self) -> Result<bool> {
+        let bar = std::cell::OnceCell::new();
+        let signals = self.signals;
+        let request = Request {
+            pass: self.pass(false),
+            max_batches: self.settings.train.eval_batches,
+            predictions: false,
+            watch: &mut |done, total| {
+                bar.get_or_init(|| Bar::new("validation", total, 0)).set(done);
+                signals.stop().is_none()
+            },
+        };
+        // Given up for a signal: a resumed run measures at this step first.
+        let Some(evaluation) = self.task.evaluate(Split::Validation, request)? else { return Ok(false) };
+        let step = self.state.step;
+        let extra = self.task.metric_names().iter();
+        self.metrics.row(&Row {
+            loss: Some(evaluation.loss),
+            perplexity: Some(evaluation.perplexity),
+            elapsed_s: Some(self.elapsed()),
+            extra: extra.map(|name| (name.to_string(), evaluation.figure(name))).collect(),
+            ..Row::new(step, self.epoch(step), self.state.tokens, Split::Validation)
+        })?;
+        tracing::info!("step {step}: validation loss {:.4}, perplexity {:.3}", evaluation.loss, evaluation.perplexity);
+        self.state.evaluated = Some(step);
+        let better = self.compare(&evaluation);
+        self.last_evaluation = Some(evaluation);
+        Ok(better)
+    }
+
+    fn compare(&mut self, evaluation: &Evaluation) -> bool {
+        let wanted = &self.settings.train.best;
+        let Some(value) = evaluation.figure(&wanted.metric).filter(|value| value.is_finite()) else { return false };
+        let better = self.state.best.as_ref().is_none_or(|best| match wanted.mode {
+            BestMode::Min => value < best.value,
+            BestMode::Max => value > best.value,
+        });
+        if better {
+            self.state.best = Some(Best { step: self.state.step, metric: wanted.metric.clone(), value });
+            self.state.evaluations_without_better = 0;
+        } else {
+            self.state.evaluations_without_better += 1;
+        }
+        better
+    }
+}
