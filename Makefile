@@ -47,7 +47,8 @@ lint: format ## Check the format, the documentation and clippy; warnings are err
 	$(clippy) $(ARGS) -- -D warnings
 
 clean: ## Remove what set-up and cargo made; data/ and results/ stay
-	rm -rf target libtorch
+	rm -rf "$(or $(CARGO_TARGET_DIR),target)" libtorch
+	@if head -n 1 .cargo/config.toml 2>/dev/null | grep -q 'scripts/setup.sh'; then rm .cargo/config.toml; fi
 
 # What other targets need first, without their ARGS.
 libtorch:

@@ -1,10 +1,10 @@
 //! A model's tensors by name, in order, and how they start.
 
 use crate::randomness;
+use crate::runs::ParameterCounts;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 /// What a tensor belongs to, for the counts in results.
@@ -40,19 +40,6 @@ pub enum Init {
     Normal(f64),
 }
 
-/// Numbers of elements, as in `environment.json` and `summary.json`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParameterCounts {
-    /// All, frozen tables included.
-    pub total: u64,
-    /// Those that training changes.
-    pub trainable: u64,
-    /// Those of [`Role::Attention`].
-    pub attention: u64,
-    /// Those of [`Role::Embedding`].
-    pub embedding: u64,
-}
-
 /// All tensors of a model, in the order in which its layers made them.
 #[derive(Debug)]
 pub struct Parameters {
@@ -83,11 +70,6 @@ impl Parameters {
         self.list.iter().filter(|parameter| parameter.tensor.requires_grad())
     }
 
-    /// The tensor of a name.
-    pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.list.iter().find(|parameter| parameter.name == name).map(|parameter| &parameter.tensor)
-    }
-
     /// The tensors with their names, in order.
     pub fn named(&self) -> Vec<(String, Tensor)> {
         self.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone())).collect()
@@ -98,14 +80,9 @@ impl Parameters {
         self.device
     }
 
-    /// The kind of all tensors.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Numbers of elements.
     pub fn counts(&self) -> ParameterCounts {
-        let mut counts = ParameterCounts::default();
+        let mut counts = ParameterCounts { total: 0, trainable: 0, attention: 0, embedding: 0 };
         for parameter in &self.list {
             let elements = parameter.tensor.numel() as u64;
             counts.total += elements;
@@ -201,6 +178,6 @@ mod tests {
         let _ = root.tensor("bias", &[7], Init::Zeros);
         let counts = ParameterCounts { total: 21, trainable: 21, attention: 4, embedding: 10 };
         assert_eq!(parameters.counts(), counts);
-        assert!(parameters.get("attention.query.weight").is_some());
+        assert_eq!(parameters.named()[1].0, "attention.query.weight");
     }
 }

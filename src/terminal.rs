@@ -2,12 +2,12 @@
 
 use crate::exit::Interrupted;
 use crate::panics::one_line;
-use std::io::IsTerminal;
+use indicatif::ProgressStyle;
+use std::io::{IsTerminal, Write};
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, info_span};
 use tracing_indicatif::IndicatifLayer;
 use tracing_indicatif::span_ext::IndicatifSpanExt;
-use tracing_indicatif::style::ProgressStyle;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Format;
 use tracing_subscriber::layer::SubscriberExt;
@@ -36,13 +36,11 @@ pub fn init(verbosity: i8) {
 }
 
 /// Says in one line why a command ended early, whatever the verbosity.
-#[expect(clippy::print_stderr, reason = "the one line that no filter may hold back")]
 pub fn say_ending(error: &anyhow::Error) {
     let line = one_line(error);
-    match error.downcast_ref::<Interrupted>() {
-        Some(_) => eprintln!("{line}"),
-        None => eprintln!("error: {line}"),
-    }
+    let prefix = if error.is::<Interrupted>() { "" } else { "error: " };
+    // A reader that has gone away must not change the exit code.
+    let _ = writeln!(std::io::stderr(), "{prefix}{line}");
 }
 
 /// A progress bar, or nothing where stderr is no terminal.

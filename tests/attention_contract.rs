@@ -2,6 +2,7 @@
 //!
 //! Adding a kind to `Kind::ALL` puts it under every test here.
 
+use std::sync::{Mutex, PoisonError};
 use synth::attention::kind::Dimensions;
 use synth::attention::options::AttentionOptions;
 use synth::attention::{Kind, Mask, Pass, SynthesizedAttention, TokenMixer};
@@ -12,6 +13,9 @@ const WIDTH: i64 = 3;
 const MAX_LENGTH: i64 = 9;
 const EVALUATION: Pass = Pass { training: false, compute: NumberKind::Double };
 const TRAINING: Pass = Pass { training: true, compute: NumberKind::Double };
+
+/// libtorch's default generator is one for the whole process: tests that draw from it take turns.
+static GENERATOR: Mutex<()> = Mutex::new(());
 
 struct Layer {
     attention: SynthesizedAttention,
@@ -182,12 +186,12 @@ fn evaluation_is_deterministic_and_training_follows_the_seed() {
     for kind in Kind::ALL {
         let layer = Layer::new(kind, 2, 0.5);
         let x = normal(10, &[4, 9, 8]);
+        let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
         let train = |seed| {
             tch::manual_seed(seed);
             layer.attention.forward(&x, &Mask::causal(), TRAINING).unwrap()
         };
         assert_eq!(layer.forward(&x, &Mask::causal()), layer.forward(&x, &Mask::causal()));
-        // No other test of this file draws from libtorch's generator.
         assert_eq!(train(1), train(1), "{kind}");
         assert!(difference(&train(1), &train(2)) > 1e-3, "{kind}");
         assert!(difference(&train(1), &layer.forward(&x, &Mask::causal())) > 1e-3, "{kind}");
@@ -198,6 +202,7 @@ fn evaluation_is_deterministic_and_training_follows_the_seed() {
 fn samples_share_a_dropout_mask_only_where_they_share_weights() {
     for kind in Kind::ALL {
         let layer = Layer::new(kind, 2, 0.5);
+        let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
         let one = normal(11, &[1, 9, 8]);
         let x = one.expand([2, -1, -1], false).contiguous();
         let y = layer.attention.forward(&x, &Mask::causal(), TRAINING).unwrap();

@@ -268,3 +268,50 @@ fn divergence_stops_before_the_step_that_is_not_finite() {
     let rows = bench_short.rows("wild");
     assert_eq!(rows.last().unwrap()[0], named.to_string());
 }
+
+#[test]
+fn a_signal_to_a_sweep_reaches_its_cell() {
+    let bench = Bench::new(100_000);
+    let sweep = bench.folder.path().join("sweep.toml");
+    fs::write(&sweep, "base = \"tiny.toml\"\n[grid]\n\"attention.kind\" = [\"random\", \"vanilla\"]\n").unwrap();
+    let ablate = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_synth"));
+        command.arg("ablate").arg(&sweep).args(["--device", "cpu"]).args(more);
+        command.arg("--results").arg(bench.folder.path().join("results"));
+        command.env("OMP_NUM_THREADS", "1").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let run = bench.folder.path().join("results/sweep/random-s1");
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let child = ablate(&[]).spawn().unwrap();
+        wait_for(&run.join("checkpoints/last"));
+        std::thread::sleep(Duration::from_millis(500));
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        let summary: serde_json::Value = serde_json::from_slice(&fs::read(run.join("summary.json")).unwrap()).unwrap();
+        assert_eq!(
+            (&summary["status"], &summary["reason"]),
+            (&"stopped".into(), &format!("SIG{name}").into()),
+            "{stderr}"
+        );
+    }
+    let steps = fs::read_to_string(run.join("checkpoints/last")).unwrap().trim().replace("step-", "train.steps=");
+    assert!(ablate(&["--set", &steps]).output().unwrap().status.success());
+}
+
+#[test]
+fn a_resumed_run_without_an_evaluation_of_its_own_has_its_figures() {
+    let bench = Bench::new(14);
+    bench.train("killed-at-the-end", &[]);
+    let path = bench.run_folder("killed-at-the-end").join("summary.json");
+    let read = || serde_json::from_slice::<serde_json::Value>(&fs::read(&path).unwrap()).unwrap();
+    let before = read();
+    fs::remove_file(&path).unwrap();
+    bench.train("killed-at-the-end", &[]);
+    assert!(before["final"]["validation"]["loss"].is_f64());
+    for key in ["final", "best", "status", "step"] {
+        assert_eq!(read()[key], before[key], "{key}");
+    }
+}

@@ -64,8 +64,8 @@ impl Checkpoints {
     fn put_in_place(&self, aside: &Path, step: u64) -> Result<()> {
         let place = self.folder.join(name_of(step));
         if place.exists() {
-            // `last` may name it: moved aside, not removed, until the new one stands.
-            let old = self.folder.join(format!("{UNFINISHED}{step}-old"));
+            // `last` may name it: moved aside, not removed, until the new one stands. `path` finds it there.
+            let old = self.aside_of(step);
             remove_if_there(&old)?;
             fs::rename(&place, &old)?;
             fs::rename(aside, &place)?;
@@ -101,14 +101,25 @@ impl Checkpoints {
         self.path(step).map(|_| Some(step))
     }
 
+    /// Where a checkpoint is while another of its step takes its place.
+    fn aside_of(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("{UNFINISHED}{step}-old"))
+    }
+
     /// The folder of the checkpoint of `step`.
     ///
     /// # Errors
     /// Where there is none.
     pub fn path(&self, step: u64) -> Result<PathBuf> {
+        let is_folder = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
         let path = self.folder.join(name_of(step));
+        let aside = self.aside_of(step);
+        if !is_folder(&path) && is_folder(&aside) {
+            // A process was killed between the two renames of `put_in_place`.
+            return Ok(aside);
+        }
         ensure!(
-            fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()),
+            is_folder(&path),
             "there is no checkpoint {} in {}; there are: {}",
             name_of(step),
             self.folder.display(),
@@ -151,6 +162,12 @@ impl Checkpoints {
     pub fn discard_after(&self, step: Option<u64>) -> Result<()> {
         if self.folder.exists() {
             atomic::remove_leftovers(&self.folder)?;
+        }
+        if let Some(step) = step {
+            let (place, aside) = (self.folder.join(name_of(step)), self.aside_of(step));
+            if !place.exists() && aside.exists() {
+                fs::rename(&aside, &place).with_context(|| format!("cannot restore {}", place.display()))?;
+            }
         }
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
@@ -242,6 +259,18 @@ mod tests {
         save(&store, 5);
         store.save(5, |folder| Ok(fs::write(folder.join("state.json"), "again")?)).unwrap();
         assert_eq!(fs::read_to_string(store.path(5).unwrap().join("state.json")).unwrap(), "again");
+    }
+
+    #[test]
+    fn a_kill_between_two_renames_loses_nothing() {
+        let (_folder, store) = store();
+        save(&store, 5);
+        fs::rename(store.folder.join("step-5"), store.folder.join(".unfinished-5-old")).unwrap();
+        assert_eq!(store.pointed(Pointer::Last).unwrap(), Some(5));
+        assert_eq!(fs::read_to_string(store.path(5).unwrap().join("state.json")).unwrap(), "5");
+        store.discard_after(Some(5)).unwrap();
+        assert_eq!(store.steps(), [5]);
+        assert!(store.path(5).unwrap().ends_with("step-5"));
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! `synth ablate`: the cells of a sweep one after another, each in its own process.
 
 use super::output::{print, print_json, thousands};
+use super::relay::Relay;
 use super::setup;
 use crate::cli::AblateArguments;
 use crate::data::options::TokenizerKind;
 use crate::exit::Interrupted;
+use crate::runs::Status;
 use crate::runs::index::{self, IndexRow};
 use crate::runs::ledger::{self, CellRecord};
-use crate::runs::{Status, check_experiment};
 use crate::sweep::{self, Cell, Plan};
-use crate::train::signals::{self, Signals};
+use crate::train::signals;
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 /// How OpenMP's threads wait.
 const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
@@ -23,22 +23,23 @@ const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 /// Trains every cell of a sweep.
 pub fn run(arguments: &AblateArguments, quiet: bool, verbose: u8) -> Result<()> {
     let plan = sweep::plan(&arguments.sweep, &arguments.set)?;
-    check_experiment(&plan.name)?;
     crate::device::resolve(arguments.device)?;
     if arguments.dry_run {
         return dry_run(arguments, &plan);
     }
-    let signals = Signals::listen()?;
-    let sweep = Sweep { arguments, plan: &plan, quiet, verbose, signals };
+    let mut relay = Relay::listen()?;
+    let sweep = Sweep { arguments, plan: &plan, quiet, verbose };
     ledger::begin(&sweep.folder())?;
     let mut endings = Vec::new();
     for (number, cell) in plan.cells.iter().enumerate() {
-        tracing::info!("cell {} of {}: {}", number + 1, plan.cells.len(), cell.run);
-        endings.push(sweep.train(cell)?);
-        if let Some(signal) = sweep.signals.stop() {
-            let message = format!("stopped by {}; the same command goes on", signals::name(signal));
-            return Err(Interrupted { signal, message }.into());
+        if relay.stop().is_none() {
+            tracing::info!("cell {} of {}: {}", number + 1, plan.cells.len(), cell.run);
+            endings.push(sweep.train(cell, &mut relay)?);
         }
+    }
+    if let Some(signal) = relay.stop() {
+        let message = format!("stopped by {}; the same command goes on", signals::name(signal));
+        return Err(Interrupted { signal, message }.into());
     }
     sweep.report(&endings)
 }
@@ -49,7 +50,6 @@ struct Sweep<'a> {
     plan: &'a Plan,
     quiet: bool,
     verbose: u8,
-    signals: Signals,
 }
 
 impl Sweep<'_> {
@@ -59,14 +59,14 @@ impl Sweep<'_> {
     }
 
     /// Trains a cell, again where it failed and `retries` allows; answers how its last process ended.
-    fn train(&self, cell: &Cell) -> Result<CellRecord> {
+    fn train(&self, cell: &Cell, relay: &mut Relay) -> Result<CellRecord> {
         let mut left = self.plan.retries;
         loop {
-            let (status, reason) = verdict(self.wait(self.start(cell)?)?);
+            let (status, reason) = verdict(relay.wait(&mut self.start(cell)?)?);
             let kind = cell.experiment.attention.decoder_kind().to_string();
             let record = CellRecord { run: cell.run.clone(), kind, seed: cell.seed, status, reason };
             ledger::append(&self.folder(), &record)?;
-            if status != Status::Failed || left == 0 || self.signals.stop().is_some() {
+            if status != Status::Failed || left == 0 || relay.stop().is_some() {
                 index::rebuild(&self.folder())?;
                 return Ok(record);
             }
@@ -93,25 +93,8 @@ impl Sweep<'_> {
         if std::env::var_os(WAIT_POLICY).is_none() {
             command.env(WAIT_POLICY, "PASSIVE");
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         command.spawn().with_context(|| format!("cannot start the process of cell {}", cell.run))
-    }
-
-    /// Waits for a cell. A TERM of this process is passed on; an INT from a terminal reaches the cell itself.
-    fn wait(&self, mut child: Child) -> Result<ExitStatus> {
-        let mut told = false;
-        loop {
-            if let Some(status) = child.try_wait().context("cannot wait for a cell's process")? {
-                return Ok(status);
-            }
-            if self.signals.stop() == Some(libc::SIGTERM) && !told {
-                let id = rustix::process::Pid::from_child(&child);
-                // An error means that the process has ended, which the next turn sees.
-                let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-                told = true;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
     }
 
     /// Prints the table; an error where a cell is neither done nor skipped.

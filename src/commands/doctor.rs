@@ -60,7 +60,7 @@ pub fn run(arguments: &DoctorArguments, build: Build) -> Result<()> {
     let findings = Findings {
         synth: env!("CARGO_PKG_VERSION").into(),
         git_commit: build.commit.map(str::to_string),
-        libtorch: context::torch_version(),
+        libtorch: context::loaded_version(),
         libtorch_expected: context::EXPECTED_VERSION.into(),
         cuda_runtime: context::cuda_version(),
         devices: devices(),
@@ -145,7 +145,7 @@ fn prepared_data() -> Vec<String> {
 
 fn problems() -> Vec<String> {
     let mut list = Vec::new();
-    let (found, expected) = (context::torch_version(), context::EXPECTED_VERSION);
+    let (found, expected) = (context::loaded_version(), context::EXPECTED_VERSION);
     if found != expected {
         list.push(format!("libtorch {found} found, {expected} expected: run `make setup build`"));
     }

@@ -6,6 +6,7 @@ mod data;
 mod doctor;
 mod eval;
 mod output;
+mod relay;
 mod setup;
 mod train;
 

@@ -67,8 +67,9 @@ fn rows(experiment: &Experiment) -> usize {
 pub fn steps(experiment: &Experiment, task: &dyn Task) -> u64 {
     let train = &experiment.train;
     train.steps.unwrap_or_else(|| {
-        let updates_per_epoch = task.micro_batches_per_epoch() / train.accumulate as f64;
-        (train.epochs.unwrap_or(1.0) * updates_per_epoch).ceil() as u64
+        let per_update = task.examples_per_micro_batch() * train.accumulate as u64;
+        // Divided once: a quotient on the way could round above a whole number of updates.
+        (train.epochs.unwrap_or(1.0) * task.examples() as f64 / per_update as f64).ceil() as u64
     })
 }
 
@@ -85,6 +86,6 @@ pub fn computed_on(device: Device) -> ComputedOn {
             _ => "cpu".into(),
         },
         threads: tch::get_num_threads() as u64,
-        libtorch: context::torch_version(),
+        libtorch: context::loaded_version(),
     }
 }

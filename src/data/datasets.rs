@@ -5,6 +5,7 @@
 use super::card::{Card, split_file};
 use super::hash::sha256_hex;
 use super::{rust_sources, source};
+use crate::runs::check_name;
 use crate::{refusal, refuse};
 use anyhow::{Context, Result, bail, ensure};
 use std::env;
@@ -37,7 +38,7 @@ pub fn root() -> PathBuf {
 /// Refusals of names that are none or unknown, and of what this machine lacks; damage in a set that was
 /// prepared before; whatever goes wrong while reading and writing. Nothing half-made is left under the name.
 pub fn fetch(name: &str, root: &Path) -> Result<Card> {
-    check_name(name)?;
+    check_name("the dataset's name", name)?;
     check_available(name)?;
     if folder_of(name, root).exists() {
         let card = open(name, root)?.card;
@@ -76,7 +77,7 @@ fn publish(workplace: tempfile::TempDir, name: &str, root: &Path) -> Result<()> 
 /// # Errors
 /// Refusals of names that are none or unknown, and of a dataset that is not prepared yet; damage.
 pub fn open(name: &str, root: &Path) -> Result<Prepared> {
-    check_name(name)?;
+    check_name("the dataset's name", name)?;
     let folder = folder_of(name, root);
     if !folder.exists() {
         check_available(name)?;
@@ -130,15 +131,6 @@ fn check_available(name: &str) -> Result<()> {
     Err(refusal!("there is no dataset {name}; this version has {}", AVAILABLE.join(", ")))
 }
 
-/// A name is one component of a path, and no hidden one.
-fn check_name(name: &str) -> Result<()> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
-    if !name.starts_with(|first: char| first.is_ascii_alphanumeric()) || !name.bytes().all(allowed) {
-        refuse!("{name:?} is no dataset's name; expected a letter or digit, then letters, digits, `.`, `_`, `+`, `-`");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::card::tests::write_set;
@@ -182,9 +174,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for (name, expected) in [
             ("wikitext-2", "this version has rust-sources"),
-            ("../rust-sources", "is no dataset's name"),
-            (".hidden", "is no dataset's name"),
-            ("", "is no dataset's name"),
+            ("../rust-sources", "the dataset's name is"),
+            (".hidden", "the dataset's name is"),
+            ("", "the dataset's name is"),
         ] {
             for error in [fetch(name, root.path()).unwrap_err(), open(name, root.path()).unwrap_err()] {
                 assert!(error.to_string().contains(expected) && code(&error) == 2, "{error}");

@@ -32,11 +32,6 @@ impl TrainOrder {
         self.blocks.batch((position..).take(rows).map(|position| self.block_at(position)))
     }
 
-    /// How many epochs `position` stands for.
-    pub fn epochs(&self, position: u64) -> f64 {
-        position as f64 / self.blocks.count() as f64
-    }
-
     /// The blocks that are ordered.
     pub fn blocks(&self) -> &Blocks {
         &self.blocks
@@ -116,7 +111,6 @@ mod tests {
             assert_eq!(sorted, (0..50).collect::<Vec<_>>());
         }
         assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2] && epochs[0] != (0..50).collect::<Vec<_>>());
-        assert_eq!(order.epochs(75), 1.5);
     }
 
     #[test]

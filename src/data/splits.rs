@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// How far the shares may be from 1 in sum.
-const SHARES_TOLERANCE: f64 = 1e-9;
+pub const SHARES_TOLERANCE: f64 = 1e-6;
 
 /// The texts, with what identifies them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,12 +8,11 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys that a resumed run may change, and everything below them.
-const FREE: [&str; 10] = [
+const FREE: [&str; 9] = [
     "train.steps",
     "train.epochs",
     "train.max_minutes",
     "train.eval_every",
-    "train.eval_batches",
     "train.log_every",
     "train.checkpoint_every",
     "train.patience",
@@ -92,7 +91,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "attention.dropout was not given and is now 0.2, optimizer.lr was 0.001 and is now 0.002; a resumed run may \
-             change only train.steps, train.epochs, train.max_minutes, train.eval_every, train.eval_batches, \
+             change only train.steps, train.epochs, train.max_minutes, train.eval_every, \
              train.log_every, train.checkpoint_every, train.patience, train.keep, decode.*; take the value back or \
              start another run"
         );
@@ -104,7 +103,6 @@ mod tests {
         let mut now = experiment(&[
             "train.max_minutes=5",
             "train.eval_every=1",
-            "train.eval_batches=1",
             "train.log_every=1",
             "train.checkpoint_every=1",
             "train.patience=3",
@@ -113,8 +111,10 @@ mod tests {
         (now.train.steps, now.train.epochs) = (None, Some(2.0));
         check_resume(&saved, &now).unwrap();
         let keys: Vec<String> = changes(&saved, &now).unwrap().into_iter().map(|change| change.key).collect();
-        assert_eq!(keys.len(), 9);
+        assert_eq!(keys.len(), 8);
         assert!(keys.contains(&"train.steps".to_owned()) && keys.contains(&"train.epochs".to_owned()));
         assert_eq!(changes(&saved, &saved).unwrap(), []);
+        // It changes what evaluations, the best and patience compare.
+        assert!(check_resume(&saved, &experiment(&["train.eval_batches=1"])).is_err());
     }
 }

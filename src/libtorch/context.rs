@@ -27,6 +27,24 @@ pub fn torch_version() -> String {
     unsafe { CStr::from_ptr(synth_torch_version()) }.to_string_lossy().into_owned()
 }
 
+/// The version of the libtorch that this process runs on: what stands beside the loaded library, else the one
+/// that the shim was compiled with.
+pub fn loaded_version() -> String {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let library = maps
+        .lines()
+        .find(|line| line.ends_with("/libtorch_cpu.so"))
+        .and_then(|line| line.find('/').map(|at| &line[at..]));
+    let root = library.and_then(|path| std::path::Path::new(path).parent()?.parent());
+    let beside = |file: &str| root.and_then(|root| std::fs::read_to_string(root.join(file)).ok());
+    let python = beside("version.py").and_then(|text| {
+        text.lines()
+            .find_map(|line| line.strip_prefix("__version__ = ").map(|version| version.trim_matches('\'').to_string()))
+    });
+    let version = beside("build-version").or(python).unwrap_or_else(torch_version);
+    version.trim().split('+').next().unwrap_or_default().to_string()
+}
+
 /// The CUDA runtime of this libtorch, such as "13.0"; `None` in the CPU flavour.
 pub fn cuda_version() -> Option<String> {
     let mut version = 0;
@@ -131,6 +149,7 @@ mod tests {
     #[test]
     fn the_headers_are_the_expected_version() {
         assert_eq!(torch_version(), EXPECTED_VERSION);
+        assert_eq!(loaded_version(), EXPECTED_VERSION);
     }
 
     #[test]

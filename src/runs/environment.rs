@@ -1,6 +1,6 @@
 //! `environment.json`: what a run was made with.
 
-use super::summary::Parameters;
+use super::summary::ParameterCounts;
 use super::{atomic, regular};
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub struct Environment {
     /// SHA-256 of each dataset or file of the data, by name.
     pub datasets: BTreeMap<String, String>,
     /// Counts of the model's numbers.
-    pub parameters: Parameters,
+    pub parameters: ParameterCounts,
     /// `shared` or `per-sample`: whether the batch shares one dropout mask of the attention weights; null without dropout.
     pub dropout_mask: Option<String>,
     /// The path that the attention takes in training.
@@ -114,7 +114,7 @@ pub(super) mod tests {
             start_time: now(),
             seed: 9,
             datasets: BTreeMap::from_iter([("text".into(), "ab".into())]),
-            parameters: Parameters { total: 10, trainable: 9, attention: 4, embedding: 3 },
+            parameters: ParameterCounts { total: 10, trainable: 9, attention: 4, embedding: 3 },
             dropout_mask: Some("shared".into()),
             attention_path: "shared".into(),
             precision: "fp32".into(),

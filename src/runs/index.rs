@@ -29,6 +29,9 @@ pub const COLUMNS: [&str; 12] = [
 
 const LOCK: &str = ".runs.lock";
 
+/// What a run's folder holds one of at least.
+const FILES: [&str; 3] = ["config.toml", "environment.json", "summary.json"];
+
 /// One run of an experiment; `None` is what is not known.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IndexRow {
@@ -78,7 +81,8 @@ pub fn rows(experiment: &Path) -> Result<Vec<IndexRow>> {
     let entries: io::Result<Vec<PathBuf>> =
         fs::read_dir(experiment).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut folders = entries.map_err(|error| anyhow!("cannot read {}: {error}", experiment.display()))?;
-    folders.retain(|folder| has_marker(folder));
+    // A folder that a process claimed and wrote nothing into is no run yet.
+    folders.retain(|folder| has_marker(folder) && FILES.iter().any(|file| folder.join(file).exists()));
     let mut rows: Vec<IndexRow> = folders.iter().map(|folder| row(folder)).collect();
     for (run, cell) in ledger::newest(experiment)? {
         if !rows.iter().any(|row| row.run == run) {

@@ -24,6 +24,7 @@ fn every_run_has_a_row_whatever_became_of_it() {
     let broken = run(results.path(), "d");
     fs::write(broken.summary(), "{\"run\": ").unwrap();
     fs::create_dir(results.path().join("tiny/no-run")).unwrap();
+    drop(run(results.path(), "e-claimed-only"));
 
     let experiment = results.path().join("tiny");
     rebuild(&experiment).unwrap();

@@ -24,4 +24,4 @@ pub use metrics::Row;
 pub use metrics_writer::MetricsWriter;
 pub use names::{LONGEST_NAME, NAME_PATTERN, check_experiment, check_name, is_name};
 pub use split::Split;
-pub use summary::{Best, Metrics, Parameters, Status, Summary};
+pub use summary::{Best, Metrics, ParameterCounts, Status, Summary};

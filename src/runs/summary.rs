@@ -61,7 +61,7 @@ pub struct Best {
 
 /// Counts of a model's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parameters {
+pub struct ParameterCounts {
     /// All that are stored, frozen tables too.
     pub total: u64,
     /// Those that the optimizer changes.
@@ -93,7 +93,7 @@ pub struct Summary {
     /// The best evaluation.
     pub best: Option<Best>,
     /// Counts of the model's numbers.
-    pub parameters: Option<Parameters>,
+    pub parameters: Option<ParameterCounts>,
     /// Throughput over the whole run.
     pub tokens_per_second: Option<f64>,
     /// Peak memory of the device in MiB (on the CPU the process's).
@@ -137,7 +137,7 @@ pub(super) mod tests {
             step: 20,
             final_metrics: BTreeMap::from_iter([("validation".into(), validation)]),
             best: Some(Best { step: 10, metric: "loss".into(), value: 1.25 }),
-            parameters: Some(Parameters { total: 10, trainable: 9, attention: 4, embedding: 3 }),
+            parameters: Some(ParameterCounts { total: 10, trainable: 9, attention: 4, embedding: 3 }),
             tokens_per_second: Some(1000.0),
             peak_memory_mib: None,
             elapsed_s: Some(2.5),

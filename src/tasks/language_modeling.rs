@@ -91,8 +91,12 @@ impl Task for LanguageModeling {
         self.on_device(&self.train.batch(index * self.rows as u64, self.rows))
     }
 
-    fn micro_batches_per_epoch(&self) -> f64 {
-        self.train.blocks().count() as f64 / self.rows as f64
+    fn examples(&self) -> u64 {
+        self.train.blocks().count() as u64
+    }
+
+    fn examples_per_micro_batch(&self) -> u64 {
+        self.rows as u64
     }
 
     fn loss(&self, batch: &MicroBatch, pass: Pass) -> Result<Tensor> {

@@ -18,8 +18,11 @@ pub trait Task {
     /// Micro-batch number `index`, counted from the start of training; a pure function of the seed and `index`.
     fn micro_batch(&self, index: u64) -> MicroBatch;
 
-    /// Micro-batches after which every training example has been seen once.
-    fn micro_batches_per_epoch(&self) -> f64;
+    /// Training examples: an epoch sees each once.
+    fn examples(&self) -> u64;
+
+    /// Examples of a micro-batch.
+    fn examples_per_micro_batch(&self) -> u64;
 
     /// The sum over the micro-batch's targets of the negative log-likelihood in nats: a float32 scalar
     /// (float64 in float64) on the model's device.

@@ -47,6 +47,8 @@ pub struct MeterState {
     nats: f64,
     tokens: Vec<u64>,
     seconds: f64,
+    /// Loss and gradient norm of the newest step; 0 where that was not finite.
+    newest: [f64; 2],
 }
 
 impl Meter {
@@ -57,7 +59,7 @@ impl Meter {
             nats: scalar(state.nats, Kind::Double),
             finite: scalar(state.tokens.len() as f64, Kind::Double),
             broken: scalar(0.0, Kind::Float),
-            newest: [scalar(0.0, Kind::Double), scalar(0.0, Kind::Double)],
+            newest: state.newest.map(|value| scalar(value, Kind::Double)),
             tokens: state.tokens,
             seconds: state.seconds,
         }
@@ -119,7 +121,8 @@ impl Meter {
     /// The sums for `state.json`.
     pub fn state(&self, reading: &Reading) -> MeterState {
         let tokens = self.tokens[..reading.steps as usize].to_vec();
-        MeterState { nats: reading.nats, tokens, seconds: reading.seconds }
+        let newest = [reading.newest_loss, reading.grad_norm].map(|value| if value.is_finite() { value } else { 0.0 });
+        MeterState { nats: reading.nats, tokens, seconds: reading.seconds, newest }
     }
 
     /// Starts anew after a row.
@@ -145,6 +148,7 @@ mod tests {
         assert_eq!((reading.nats, reading.tokens, reading.steps, reading.skipped), (30.0, 15, 2, 0));
         assert_eq!((reading.newest_loss, reading.grad_norm), (2.0, 2.0));
         let mut resumed = Meter::new(Device::Cpu, meter.state(&reading));
+        assert_eq!(resumed.read().unwrap(), reading);
         add(&mut resumed, 1.0, 1.0, 1);
         assert_eq!(resumed.read().unwrap().nats, 31.0);
         assert_eq!(resumed.read().unwrap().tokens, 16);

@@ -28,12 +28,20 @@ pub fn run(arguments: &TrainArguments, build: Build) -> Result<()> {
         tracing::info!("{} is done at step {}: nothing to do", plan.folder().display(), summary.step);
         return report(arguments, &plan.folder(), &summary);
     }
+    plan.check_needs()?;
     let signals = Signals::listen()?;
     let data = plan.read_data()?;
     let task = guarded(|| setup::task(&plan.experiment, data.splits, data.tokenizer.clone(), plan.device))?;
     let session = Session::claim(&plan, task.as_ref(), &data.tokenizer, data.hashes, build)?;
-    let start = guarded(|| Start::read(&plan, task.as_ref()))?;
+    // A checkpoint that cannot be read leaves the folder as it was; running out of memory is how the run ended.
+    let start = guarded(|| Start::read(&plan, task.as_ref()));
+    let start = start.inspect_err(|error| {
+        if panics::out_of_memory(error) {
+            session.record_failure(error)
+        }
+    })?;
     let summary = guarded(|| session.train(start, &signals)).inspect_err(|error| session.record_failure(error))?;
+    session.index()?;
     report(arguments, &plan.folder(), &summary)?;
     end(&summary, &signals, &plan)
 }

@@ -41,7 +41,7 @@ pub struct Data {
 }
 
 impl Plan {
-    /// Checks everything that arguments, configuration and this machine show.
+    /// Checks what arguments and configuration show of the run's place.
     ///
     /// # Errors
     /// Refusals.
@@ -61,13 +61,20 @@ impl Plan {
             device,
             mode,
         };
-        splits::check(&plan.experiment.data, &datasets::root())?;
-        setup::check_size(&plan.experiment, device)?;
         RunFolder::check(&plan.results, &plan.experiment.name, &plan.run, mode)?;
         if let Some(saved) = plan.saved()? {
             resume::check_resume(&saved, &plan.experiment)?;
         }
         Ok(plan)
+    }
+
+    /// Checks that the data is there and that the model fits.
+    ///
+    /// # Errors
+    /// Refusals.
+    pub fn check_needs(&self) -> Result<()> {
+        splits::check(&self.experiment.data, &datasets::root())?;
+        setup::check_size(&self.experiment, self.device)
     }
 
     /// The run's folder.

@@ -12,9 +12,9 @@ use crate::libtorch::{context, memory};
 use crate::memory::peak_memory_mib;
 use crate::panics;
 use crate::runs::{
-    Environment, Metrics, MetricsWriter, Parameters, RunFolder, Split, Status, Summary, atomic, environment, index,
+    Environment, Metrics, MetricsWriter, RunFolder, Split, Status, Summary, atomic, environment, index, metrics,
 };
-use crate::tasks::{Evaluation, Task};
+use crate::tasks::Task;
 use crate::train::signals::{self, Signals};
 use crate::train::state::{FORMAT, TrainState};
 use crate::train::trainer::{Ending, Settings, Trainer};
@@ -77,11 +77,18 @@ impl<'a> Session<'a> {
         let files = (&self.checkpoints, metrics);
         let mut trainer = Trainer::new(settings, (self.task, &optimizer), files, signals, state);
         let ending = trainer.run()?;
-        let summary = self.summary(&ending, trainer.state(), trainer.last_evaluation());
+        let summary = self.summary(&ending, trainer.state())?;
         trainer.finish(&summary)?;
         summary.write(&self.folder.summary())?;
-        index::rebuild(self.folder.experiment())?;
         Ok(summary)
+    }
+
+    /// Enters the run into the experiment's `runs.csv` and `runs.json`.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn index(&self) -> Result<()> {
+        index::rebuild(self.folder.experiment())
     }
 
     fn prepare_device(&self) -> Result<()> {
@@ -92,11 +99,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Writes what tells how the run is made. A summary of an earlier process goes: the run is under way.
+    /// Writes what tells how the run is made. How an earlier process ended goes: the run is under way.
     fn write_records(&self) -> Result<()> {
-        let summary = self.folder.summary();
-        if summary.exists() {
-            std::fs::remove_file(&summary).with_context(|| format!("cannot remove {}", summary.display()))?;
+        for ended in [self.folder.summary(), self.folder.log()] {
+            if ended.exists() {
+                std::fs::remove_file(&ended).with_context(|| format!("cannot remove {}", ended.display()))?;
+            }
         }
         atomic::write(&self.folder.config(), experiment::config_toml(&self.plan.experiment)?.as_bytes())?;
         atomic::write(&self.folder.tokenizer(), self.tokenizer.to_json()?.as_bytes())?;
@@ -118,7 +126,7 @@ impl<'a> Session<'a> {
         Ok(Environment {
             synth: env!("CARGO_PKG_VERSION").into(),
             git_commit: self.build.commit.map(str::to_string),
-            libtorch: context::torch_version(),
+            libtorch: context::loaded_version(),
             cuda: context::cuda_version(),
             device: crate::device::label(self.plan.device),
             device_name: crate::device::name(self.plan.device),
@@ -129,7 +137,7 @@ impl<'a> Session<'a> {
             start_time: environment::now(),
             seed: experiment.seed,
             datasets: self.hashes.clone(),
-            parameters: self.parameters(),
+            parameters: self.task.parameters().counts(),
             dropout_mask: (dropout > 0.0).then(|| mask.to_string()),
             attention_path: path,
             precision: experiment.train.precision.name().into(),
@@ -143,35 +151,33 @@ impl<'a> Session<'a> {
         fields
     }
 
-    fn parameters(&self) -> Parameters {
-        let counts = self.task.parameters().counts();
-        Parameters {
-            total: counts.total,
-            trainable: counts.trainable,
-            attention: counts.attention,
-            embedding: counts.embedding,
-        }
-    }
-
-    fn summary(&self, ending: &Ending, state: &TrainState, evaluation: Option<&Evaluation>) -> Summary {
+    fn summary(&self, ending: &Ending, state: &TrainState) -> Result<Summary> {
         let (status, reason) = match ending {
             Ending::Done(reason) => (Status::Done, reason.clone()),
             Ending::TimeLimit => (Status::Stopped, Some("train.max_minutes are over".into())),
             Ending::Signal(signal) => (Status::Stopped, Some(signals::name(*signal))),
             Ending::Diverged(reason) => (Status::Diverged, Some(reason.clone())),
         };
-        let figures = evaluation.map(|evaluation| {
-            let names = ["loss", "perplexity"].iter().chain(self.task.metric_names());
-            names.map(|name| (name.to_string(), evaluation.figure(name))).collect::<Metrics>()
-        });
-        Summary {
-            final_metrics: figures.map(|figures| (Split::Validation.name().to_string(), figures)).into_iter().collect(),
+        Ok(Summary {
+            final_metrics: self.newest_figures(state.evaluated)?,
             best: state.best.clone(),
             tokens_per_second: (state.train_s > 0.0).then(|| state.timed_tokens as f64 / state.train_s),
             peak_memory_mib: peak_memory_mib(self.plan.device),
             elapsed_s: Some(state.elapsed_s),
             ..self.bare_summary(status, reason, state.step)
-        }
+        })
+    }
+
+    /// The figures of the newest evaluation, of this process or one before it: the rows are the truth.
+    fn newest_figures(&self, evaluated: Option<u64>) -> Result<BTreeMap<String, Metrics>> {
+        let rows = metrics::read(&self.folder.metrics_csv())?;
+        let newest = rows.iter().rfind(|row| row.split == Split::Validation && Some(row.step) == evaluated);
+        let figures = newest.map(|row| {
+            let names = ["loss", "perplexity"].iter().chain(self.task.metric_names());
+            let figures = names.map(|name| (name.to_string(), row.value(name))).collect();
+            (Split::Validation.name().to_string(), figures)
+        });
+        Ok(figures.into_iter().collect())
     }
 
     fn bare_summary(&self, status: Status, reason: Option<String>, step: u64) -> Summary {
@@ -184,7 +190,7 @@ impl<'a> Session<'a> {
             step,
             final_metrics: BTreeMap::new(),
             best: None,
-            parameters: Some(self.parameters()),
+            parameters: Some(self.task.parameters().counts()),
             tokens_per_second: None,
             peak_memory_mib: None,
             elapsed_s: None,

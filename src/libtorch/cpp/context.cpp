@@ -49,6 +49,7 @@ char* synth_generator_set(int index, Tensor* state) {
 // Bytes: allocated, its peak, reserved, its peak, free on the device, in all on the device.
 char* synth_memory(int index, int64_t* bytes) {
   SHIM(
+    at::globalContext().lazyInitDevice(at::kCUDA); // the allocator has no figures before
     auto statistics = at::accelerator::getDeviceStats(index);
     auto memory = at::accelerator::getMemoryInfo(index);
     bytes[0] = statistics.allocated_bytes[0].current;
@@ -59,5 +60,7 @@ char* synth_memory(int index, int64_t* bytes) {
     bytes[5] = (int64_t)memory.second)
 }
 
-char* synth_memory_reset_peak(int index) { SHIM(at::accelerator::resetPeakStats(index)) }
+char* synth_memory_reset_peak(int index) {
+  SHIM(at::globalContext().lazyInitDevice(at::kCUDA); at::accelerator::resetPeakStats(index))
+}
 }

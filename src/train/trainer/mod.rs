@@ -14,7 +14,7 @@ use super::update::Update;
 use crate::attention::Pass;
 use crate::checkpoints::Checkpoints;
 use crate::runs::{MetricsWriter, Split, Summary};
-use crate::tasks::{Evaluation, Task};
+use crate::tasks::Task;
 use crate::terminal::Bar;
 use anyhow::Result;
 use serde_json::Map;
@@ -57,7 +57,6 @@ pub struct Trainer<'a> {
     signals: &'a Signals,
     state: TrainState,
     meter: Meter,
-    last_evaluation: Option<Evaluation>,
     saved: Option<u64>,
     started: Instant,
     elapsed_before: f64,
@@ -86,7 +85,6 @@ impl<'a> Trainer<'a> {
             signals,
             state,
             meter,
-            last_evaluation: None,
             saved,
             started: Instant::now(),
             elapsed_before,
@@ -114,11 +112,6 @@ impl<'a> Trainer<'a> {
     /// Where training stands.
     pub fn state(&self) -> &TrainState {
         &self.state
-    }
-
-    /// The newest evaluation on the validation split of this process.
-    pub fn last_evaluation(&self) -> Option<&Evaluation> {
-        self.last_evaluation.as_ref()
     }
 
     /// Writes the last event, which tells how the run ended.
@@ -215,7 +208,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn epoch(&self, step: u64) -> f64 {
-        (step * self.settings.train.accumulate as u64) as f64 / self.task.micro_batches_per_epoch()
+        let examples = step * self.settings.train.accumulate as u64 * self.task.examples_per_micro_batch();
+        examples as f64 / self.task.examples() as f64
     }
 
     fn elapsed(&self) -> f64 {

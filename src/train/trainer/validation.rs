@@ -34,9 +34,7 @@ impl Trainer<'_> {
         })?;
         tracing::info!("step {step}: validation loss {:.4}, perplexity {:.3}", evaluation.loss, evaluation.perplexity);
         self.state.evaluated = Some(step);
-        let better = self.compare(&evaluation);
-        self.last_evaluation = Some(evaluation);
-        Ok(better)
+        Ok(self.compare(&evaluation))
     }
 
     fn compare(&mut self, evaluation: &Evaluation) -> bool {

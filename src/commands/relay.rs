@@ -1,0 +1,66 @@
+//! Signals of a process that works through another: passed on to that one.
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
+
+/// How long a signal may wait before it is passed on.
+const TURN: Duration = Duration::from_millis(50);
+
+/// Catches this process's signals and passes them on to the child that it waits for: the first INT or TERM lets
+/// that one save and stop, the second stops it at once, USR1 lets it save. A terminal that goes away (HUP) is a TERM.
+pub struct Relay {
+    incoming: Signals,
+    stop: Option<i32>,
+}
+
+impl Relay {
+    /// Catches signals from now on.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub fn listen() -> Result<Self> {
+        let incoming = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1]).context("cannot listen to signals")?;
+        Ok(Self { incoming, stop: None })
+    }
+
+    /// The signal that asked to stop, if one did.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.take();
+        self.stop
+    }
+
+    /// Waits for `child`, which must be in a process group of its own: signals of the terminal reach it through
+    /// here alone.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub fn wait(&mut self, child: &mut Child) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = child.try_wait().context("cannot wait for a cell's process")? {
+                return Ok(status);
+            }
+            for signal in self.take() {
+                // An error means that the process has ended, which the next turn sees.
+                let _ = kill_process(Pid::from_child(child), signal);
+            }
+            std::thread::sleep(TURN);
+        }
+    }
+
+    /// What came in since the last call, as it is passed on.
+    fn take(&mut self) -> Vec<Signal> {
+        let incoming: Vec<i32> = self.incoming.pending().collect();
+        let asked = incoming.iter().copied().find(|&signal| signal != SIGUSR1);
+        self.stop = self.stop.or(asked);
+        let passed = incoming.into_iter().map(|signal| match signal {
+            SIGINT => Signal::INT,
+            SIGUSR1 => Signal::USR1,
+            _ => Signal::TERM,
+        });
+        passed.collect()
+    }
+}
