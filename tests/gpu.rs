@@ -145,10 +145,12 @@ fn gpu_both_kinds_learn_in_bf16_as_on_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     for kind in ["vanilla", "random"] {
         let set = format!("attention.kind={kind}");
-        let (cpu, _) = train(folder.path(), &format!("{kind}-cpu"), &["--device", "cpu", "--set", &set]);
-        let bf16 = ["--device", "cuda", "--set", "train.precision=bf16", "--set", &set];
+        // Devices draw different masks: without dropout they differ by rounding alone.
+        let common = ["--set", "model.dropout=0", "--set", &set];
+        let (cpu, _) = train(folder.path(), &format!("{kind}-cpu"), &[&common[..], &["--device", "cpu"]].concat());
+        let bf16 = [&common[..], &["--device", "cuda", "--set", "train.precision=bf16"]].concat();
         let (cuda, _) = train(folder.path(), &format!("{kind}-cuda"), &bf16);
-        // Between, losses fall by a half in 20 updates, and masks of dropout differ between the devices.
+        // Between, losses fall by a half in 20 updates.
         assert!((cpu[0] - cuda[0]).abs() < 0.01, "{kind} early: {cpu:?} on the CPU, {cuda:?} on the GPU");
         assert!((cpu[3] - cuda[3]).abs() < 0.05, "{kind} in the end: {cpu:?} on the CPU, {cuda:?} on the GPU");
         assert!(cuda.windows(2).all(|pair| pair[1] < pair[0]), "{kind}: {cuda:?}");
