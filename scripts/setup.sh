@@ -144,7 +144,7 @@ install() {
     fetch_wheels
     prune
     write_version
-    rm -rf "$partial/work"
+    rm -rf "$partial/parts"
     printf '%s\n' "$stamp" >"$partial/stamp"
 }
 
@@ -174,7 +174,7 @@ check_space() {
 
 # pip from a virtual environment of our own works where the system's Python is closed to pip.
 make_venv() {
-    local work=$partial/work
+    local work=$partial/parts
     mkdir -p "$work/tmp"
     if ! { python3 -m venv "$work/venv" && "$work/venv/bin/python" -c 'import pip'; } >/dev/null 2>&1; then
         refuse "python3 cannot make a virtual environment with pip; install its venv module (python3-venv on Debian)"
@@ -182,7 +182,7 @@ make_venv() {
 }
 
 fetch_wheels() {
-    local work=$PWD/$partial/work options environment minor errors
+    local work=$PWD/$partial/parts options environment minor errors
     options=(--log "$work/pip.log" --target "$work/wheels" --no-deps --no-compile --only-binary=:all:)
     options+=(--python-version "$wheel_python" --implementation cp --platform "manylinux2014_$(uname -m)")
     for ((minor = glibc_minor; minor >= 17; minor--)); do
@@ -211,12 +211,12 @@ explain_failure() {
             reason="the package index lacks ${reason%%$'\n'*}; check pip's index settings" ;;
         *) reason="pip says '$(tail -n 1 <<<"$1")'; mend that" ;;
     esac
-    fail "libtorch was not downloaded: $reason, and run again (details in '$partial/work/pip.log')"
+    fail "libtorch was not downloaded: $reason, and run again (details in '$partial/parts/pip.log')"
 }
 
 # Keeps what compiling, linking and running need: libraries, headers and licences.
 prune() {
-    local wheels=$partial/work/wheels lib=$partial/torch/lib
+    local wheels=$partial/parts/wheels lib=$partial/torch/lib
     mv "$wheels"/nvidia "$wheels"/*.dist-info "$partial"
     mkdir "$partial/torch"
     mv "$wheels"/torch/{lib,include,share,version.py} "$partial/torch"
