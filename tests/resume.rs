@@ -85,9 +85,13 @@ train = {{ steps = {steps}, batch_size = 8, accumulate = 2, eval_every = 7, log_
 }
 
 fn wait_for(path: &Path) {
+    wait_until(&format!("{} is there", path.display()), || path.exists());
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
-    while !path.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{} never came", path.display());
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -284,8 +288,9 @@ fn a_signal_to_a_sweep_reaches_its_cell() {
     let run = bench.folder.path().join("results/sweep/random-s1");
     for (name, code) in [("INT", 130), ("TERM", 143)] {
         let child = ablate(&[]).spawn().unwrap();
+        // The cell trains, and listens: it has taken away the summary of the round before.
         wait_for(&run.join("checkpoints/last"));
-        std::thread::sleep(Duration::from_millis(500));
+        wait_until("the cell trains", || !run.join("summary.json").exists());
         signal(&child, name);
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
