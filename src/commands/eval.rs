@@ -5,9 +5,8 @@ use super::setup;
 use crate::checkpoints::store::{Pointer, name_of, step_of};
 use crate::checkpoints::{Checkpoints, tensors};
 use crate::cli::{EvalArguments, SplitChoice};
-use crate::data::tokenizer::Tokenizer;
 use crate::data::{datasets, splits};
-use crate::runs::{Environment, RunFolder, Split, atomic, regular};
+use crate::runs::{Environment, RunFolder, Split, atomic};
 use crate::tasks::{Evaluation, Request, Task};
 use crate::terminal::Bar;
 use crate::train::signals::{self, Signals};
@@ -35,7 +34,7 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
     if arguments.set.is_empty() {
         warn_of_changed_text(&folder, split, sha256.as_deref());
     }
-    let tokenizer = read_tokenizer(&folder)?;
+    let tokenizer = setup::read_tokenizer(&folder.tokenizer())?;
     let evaluation = panics::catch(|| {
         let task = setup::task(&experiment, splits, tokenizer, device)?;
         if !task.has(split) {
@@ -93,12 +92,6 @@ fn warn_of_changed_text(folder: &RunFolder, split: Split, sha256: Option<&str>) 
         let name = split.name();
         tracing::warn!("the {name} text changed since the run began: it had SHA-256 {before} and has {now}");
     }
-}
-
-fn read_tokenizer(folder: &RunFolder) -> Result<Tokenizer> {
-    let path = folder.tokenizer();
-    let json = regular::read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Tokenizer::from_json(&json).with_context(|| path.display().to_string())
 }
 
 fn load_weights(folder: &RunFolder, step: u64, task: &dyn Task) -> Result<()> {

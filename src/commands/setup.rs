@@ -10,11 +10,13 @@ use crate::memory::available_bytes;
 use crate::model::size::{decoder_parameters, training_bytes};
 use crate::parameters::Parameters;
 use crate::refuse;
+use crate::runs::regular;
 use crate::tasks::Task;
 use crate::tasks::language_modeling::LanguageModeling;
 use crate::tasks::options::TaskKind;
 use crate::train::state::ComputedOn;
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::path::Path;
 use tch::Device;
 
 /// Refuses a model whose training cannot fit into the device's memory, before anything is allocated.
@@ -54,6 +56,15 @@ pub fn task(experiment: &Experiment, splits: Splits, tokenizer: Tokenizer, devic
             Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, splits, experiment.seed, rows)?))
         }
     }
+}
+
+/// Reads a run's `tokenizer.json`.
+///
+/// # Errors
+/// A file that is absent or was not written by synth, by its path.
+pub fn read_tokenizer(path: &Path) -> Result<Tokenizer> {
+    let json = regular::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Tokenizer::from_json(&json).with_context(|| path.display().to_string())
 }
 
 /// Blocks per micro-batch.

@@ -9,8 +9,8 @@ use crate::data::splits::{self, Splits};
 use crate::data::tokenizer::Tokenizer;
 use crate::experiment::{self, Experiment, resume};
 use crate::refuse;
-use crate::runs::{Environment, Mode, RunFolder, Status, Summary, regular};
-use anyhow::{Context, Result, bail};
+use crate::runs::{Environment, Mode, RunFolder, Status, Summary};
+use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -118,7 +118,7 @@ impl Plan {
         hashes.extend(splits.dataset.iter().map(|dataset| (dataset.name.clone(), dataset.list_sha256.clone())));
         let tokenizer = if self.has_checkpoint()? {
             self.check_hashes(&hashes)?;
-            self.saved_tokenizer()?
+            setup::read_tokenizer(&self.folder().join("tokenizer.json"))?
         } else {
             Tokenizer::build(self.experiment.tokenizer.kind, &splits.train)?
         };
@@ -143,12 +143,6 @@ impl Plan {
             );
         }
         Ok(())
-    }
-
-    fn saved_tokenizer(&self) -> Result<Tokenizer> {
-        let path = self.folder().join("tokenizer.json");
-        let json = regular::read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Tokenizer::from_json(&json).with_context(|| path.display().to_string())
     }
 
     /// The experiment of the run that is to be resumed, where there is one.
