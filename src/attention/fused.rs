@@ -3,8 +3,9 @@
 //! libtorch falls back to a path that materialises the weights in silence, so its choice is asked for
 //! before this path is taken.
 
-use super::scores::{Mask, Scores};
-use tch::{Device, Tensor};
+use super::mask::Mask;
+use super::scores::Scores;
+use tch::{Device, Kind, Tensor};
 
 /// The widest head that the stock kernels take.
 const MAX_WIDTH: i64 = 256;
@@ -18,8 +19,8 @@ pub struct Operands {
     v: Tensor,
     /// Width of the values before they were padded.
     width: i64,
-    /// Keys that are seen, `[batch, 1, N, M]`; never together with `causal`.
-    seen: Option<Tensor>,
+    /// What is added to the scores, 0 or −∞, `[batch, 1, 1, M]`; never together with `causal`.
+    padding: Option<Tensor>,
     /// Samples without a key, `[batch, 1, 1, 1]`.
     empty: Option<Tensor>,
     causal: bool,
@@ -28,9 +29,15 @@ pub struct Operands {
 impl Operands {
     /// The operands, where a stock kernel computes these scores in memory linear in the length.
     pub fn where_fused(scores: &Scores, v: &Tensor, mask: &Mask, dropout: f64) -> Option<Self> {
-        let (Some(q), Some(k), None) = (&scores.q, &scores.k, &scores.bias) else { return None };
-        // The CPU's kernel has no dropout; no kernel takes wider heads.
-        if (v.device() == Device::Cpu && dropout > 0.0) || q.size()[3].max(v.size()[3]) > MAX_WIDTH {
+        let (Some(q), Some(k), true, None) = (&scores.q, &scores.k, scores.tables.is_empty(), &scores.factors) else {
+            return None;
+        };
+        let (batch, n, m) = (v.size()[0], q.size()[2], v.size()[2]);
+        // The CPU's kernel has no dropout; kernels draw a mask per sample, also where samples share their weights.
+        let masks_differ = dropout > 0.0 && (v.device() == Device::Cpu || scores.batch_independent() && batch > 1);
+        // The kernels align a causal mask with the first key, we with the last.
+        let misaligned = mask.causal && n != m && n != 1;
+        if masks_differ || misaligned || q.size()[3].max(v.size()[3]) > MAX_WIDTH {
             return None;
         }
         let operands = Self::new(q, k, v, mask);
@@ -38,37 +45,49 @@ impl Operands {
     }
 
     fn new(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask) -> Self {
-        let (batch, n, m) = (v.size()[0], q.size()[2], k.size()[2]);
+        let (batch, n) = (v.size()[0], q.size()[2]);
         // Kernels want one width, a multiple of 8; columns of zeros change neither scores nor outputs.
         let width = (q.size()[3].max(v.size()[3]) + 7) / 8 * 8;
         let fit = |x: &Tensor| {
-            let x = x.to_kind(v.kind()).expand([batch, -1, -1, -1], false);
+            let x = x.to_kind(v.kind());
             let missing = width - x.size()[3];
-            if missing > 0 { x.constant_pad_nd([0, missing]) } else { x }
+            let x = if missing > 0 { x.constant_pad_nd([0, missing]) } else { x };
+            x.expand([batch, -1, -1, -1], false)
         };
-        // Under a causal mask right padding needs no mask of its own: see `shared::applies`.
-        let lengths = if mask.causal { None } else { mask.key_lengths.as_ref().map(Tensor::shallow_clone) };
-        let padding = Mask { causal: false, key_lengths: lengths };
-        let seen = padding.hidden(n, m, v.device());
-        let seen = seen.map(|hidden| hidden.logical_not().expand([batch, 1, n, m], false));
+        let empty = mask.empty();
+        // Under a causal mask right padding needs no mask of its own: see `shared`.
+        let lengths = mask.key_lengths.as_ref().filter(|_| !mask.causal);
+        let padding = lengths.map(|lengths| padding(lengths, v, empty.as_ref()));
         let [q, k, value] = [q, k, v].map(fit);
-        Operands { q, k, v: value, width: v.size()[3], seen, empty: padding.empty(), causal: mask.causal }
+        // A single query is the last position: it sees every key.
+        Operands { q, k, v: value, width: v.size()[3], padding, empty, causal: mask.causal && n > 1 }
     }
 
     fn choice(&self, dropout: f64) -> Option<i64> {
-        let Operands { q, k, v, seen, causal, .. } = self;
-        Tensor::f_internal_fused_sdp_choice(q, k, v, seen.as_ref(), dropout, *causal, 1.0, false).ok()
+        let Operands { q, k, v, padding, causal, .. } = self;
+        Tensor::f_internal_fused_sdp_choice(q, k, v, padding.as_ref(), dropout, *causal, 1.0, false).ok()
     }
 
     /// `softmax(Q·Kᵀ)·V`, `[batch, heads, N, d_h]`.
     pub fn attend(&self, dropout: f64) -> Tensor {
-        let Operands { q, k, v, seen, causal, .. } = self;
-        let output = Tensor::scaled_dot_product_attention(q, k, v, seen.as_ref(), dropout, *causal, 1.0, false);
+        let Operands { q, k, v, padding, causal, .. } = self;
+        let output = Tensor::scaled_dot_product_attention(q, k, v, padding.as_ref(), dropout, *causal, 1.0, false);
         let output = output.narrow(3, 0, self.width);
         match &self.empty {
-            // Kernels differ in what a query without a key gives; the contract says 0.
             Some(empty) => output.masked_fill(empty, 0.0),
             None => output,
         }
     }
+}
+
+/// 0 at real keys and −∞ at pads, `[batch, 1, 1, M]`: linear in M. A sample without a key sees all, so that nothing in
+/// it is NaN; its output becomes 0 in the end.
+fn padding(lengths: &Tensor, v: &Tensor, empty: Option<&Tensor>) -> Tensor {
+    let positions = Tensor::arange(v.size()[2], (Kind::Int64, v.device()));
+    let hidden = positions.greater_equal_tensor(&lengths.view([-1, 1])).view([v.size()[0], 1, 1, -1]);
+    let hidden = match empty {
+        Some(empty) => hidden.logical_and(&empty.logical_not()),
+        None => hidden,
+    };
+    Tensor::zeros(hidden.size(), (v.kind(), v.device())).masked_fill(&hidden, f64::NEG_INFINITY)
 }

@@ -1,26 +1,35 @@
-//! The attention layer of every kind: values, the kind's scores, `attend`, output projection.
+//! The attention layer of every kind: values, the parts' scores, `attend`, output projection.
 
-use super::attend::{Path, attend, choose};
-use super::heads::{join_heads, project, split_heads};
-use super::kind::{Dimensions, Kind};
+use super::attend::{Path, attend, attend_by, choose};
+use super::dropout::Dropout;
+use super::kind::Kind;
+use super::mask::Mask;
 use super::mixer::{Pass, TokenMixer};
+use super::mixture::Mixture;
 use super::options::AttentionOptions;
-use super::random::Random;
-use super::score_source::ScoreSource;
-use super::scores::Mask;
-use super::vanilla::Vanilla;
-use crate::parameters::{Init, Role, Scope};
-use anyhow::Result;
-use tch::Tensor;
+use super::projection::{Projection, join_heads};
+use super::score_source::{Queries, ScoreSource};
+use super::scores::{Scores, Table};
+use super::variant::Dimensions;
+use crate::parameters::{Role, Scope};
+use crate::randomness::derive;
+use anyhow::{Result, ensure};
+use tch::{Kind as NumberKind, Tensor};
 
-/// An attention layer of any kind, without biases in its projections, as in the authors' code
-/// (mesh-tensorflow) for every kind.
+/// An attention layer of any kind. Its projections have no biases unless `attention.bias` says so: neither have those
+/// of the authors' code (mesh-tensorflow).
 pub struct SynthesizedAttention {
-    source: Box<dyn ScoreSource>,
-    value: Tensor,  // [heads · d_h, d_model]
-    output: Tensor, // [d_model, heads · d_h]
+    parts: Vec<Box<dyn ScoreSource>>,
+    mixture: Option<Mixture>,
+    query: Option<Projection>,
+    value: Projection,
+    output: Projection,
     heads: i64,
+    /// The longest input, where tables are tied to positions.
+    max_length: Option<i64>,
     dropout: f64,
+    /// Sets this layer's dropout masks apart from those of others.
+    stream: u64,
 }
 
 impl SynthesizedAttention {
@@ -35,46 +44,114 @@ impl SynthesizedAttention {
         output_std: f64,
     ) -> Self {
         let mut scope = scope.with_role(Role::Attention);
-        let source: Box<dyn ScoreSource> = match kind {
-            Kind::Vanilla => Box::new(Vanilla::new(&mut scope, dimensions)),
-            Kind::Random => Box::new(Random::new(&mut scope, dimensions, options.random.init_std)),
-        };
-        let inner = dimensions.heads * dimensions.head_width;
-        let std = (dimensions.d_model as f64).powf(-0.5);
-        let value = scope.enter("value").tensor("weight", &[inner, dimensions.d_model], Init::Normal(std));
-        let output = scope.enter("output").tensor("weight", &[dimensions.d_model, inner], Init::Normal(output_std));
-        Self { source, value, output, heads: dimensions.heads, dropout }
+        let (d_model, inner) = (dimensions.d_model, dimensions.inner());
+        let std = (d_model as f64).powf(-0.5);
+        let inwards = |scope: Scope<'_>| Projection::new(scope, (d_model, inner), std, options.bias);
+        let query = kind.reads_query(options).then(|| inwards(scope.enter("query")));
+        let parts = kind.parts().map(|part| (part.variant().build)(&mut scope, options, dimensions)).collect();
+        let mixture = Mixture::new(&mut scope, kind, options, dimensions);
+        let value = inwards(scope.enter("value"));
+        let output = Projection::new(scope.enter("output"), (inner, d_model), output_std, options.bias);
+        let max_length = kind.capabilities().length_bound.then_some(dimensions.max_length);
+        let stream = derive(0, scope.name(), &[]);
+        Self { parts, mixture, query, value, output, heads: dimensions.heads, max_length, dropout, stream }
     }
 
-    /// Attention of `x` `[batch, N, d_model]` over `memory` `[batch, M, d_model]`.
+    /// Attention of `x` `[batch, N, d_model]` over `memory` `[batch, M, d_model]`. `bias` `[1, heads, N, M]` is added
+    /// to the scores, outside a mixture's weights.
     ///
     /// # Errors
     /// Where an input is longer than the kind's tables by position.
-    pub fn attend_to(&self, x: &Tensor, memory: &Tensor, mask: &Mask, pass: Pass) -> Result<Tensor> {
-        let scores = self.source.scores(x, memory, pass)?;
-        let values = split_heads(&project(memory, &self.value, pass), self.heads);
-        let mixed = attend(&scores, &values, mask, self.dropout_in(pass));
-        Ok(project(&join_heads(&mixed), &self.output, pass))
+    pub fn attend_to(
+        &self,
+        x: &Tensor,
+        memory: &Tensor,
+        bias: Option<&Tensor>,
+        mask: &Mask,
+        pass: Pass<'_>,
+    ) -> Result<Tensor> {
+        let scores = self.scores(x, memory, bias, pass)?;
+        Ok(self.finish(&scores, &self.values(memory, pass), mask, pass))
     }
 
-    fn dropout_in(&self, pass: Pass) -> f64 {
-        if pass.training { self.dropout } else { 0.0 }
+    /// [`SynthesizedAttention::attend_to`] by a given path; `None` where it does not compute these scores.
+    ///
+    /// # Errors
+    /// As [`SynthesizedAttention::attend_to`].
+    pub fn attend_to_by(
+        &self,
+        path: Path,
+        (x, memory): (&Tensor, &Tensor),
+        bias: Option<&Tensor>,
+        mask: &Mask,
+        pass: Pass<'_>,
+    ) -> Result<Option<Tensor>> {
+        let scores = self.scores(x, memory, bias, pass)?;
+        let mixed = attend_by(path, &scores, &self.values(memory, pass), mask, self.dropout(pass));
+        Ok(mixed.map(|mixed| self.output.forward(&join_heads(&mixed), pass)))
+    }
+
+    /// The scores of queries from `x` over keys from `memory`, before any mask.
+    ///
+    /// # Errors
+    /// As [`SynthesizedAttention::attend_to`].
+    pub fn scores(&self, x: &Tensor, memory: &Tensor, bias: Option<&Tensor>, pass: Pass<'_>) -> Result<Scores> {
+        let m = memory.size()[1];
+        self.check_length(m.max(x.size()[1]))?;
+        let mut scores = self.scores_at(x, 0, &self.keys(memory, pass), m, pass);
+        scores.tables.extend(bias.map(|bias| Table { table: bias.shallow_clone(), weight: None }));
+        Ok(scores)
+    }
+
+    pub(super) fn check_length(&self, length: i64) -> Result<()> {
+        if let Some(max) = self.max_length {
+            ensure!(length <= max, "an input of {length} tokens is longer than model.max_length = {max}");
+        }
+        Ok(())
+    }
+
+    pub(super) fn keys(&self, memory: &Tensor, pass: Pass<'_>) -> Vec<Option<Tensor>> {
+        self.parts.iter().map(|part| part.keys(memory, pass)).collect()
+    }
+
+    pub(super) fn values(&self, memory: &Tensor, pass: Pass<'_>) -> Tensor {
+        self.value.heads(memory, self.heads, pass)
+    }
+
+    /// Scores of queries from `x`, the first of which stands at position `first`, over `m` keys.
+    pub(super) fn scores_at(&self, x: &Tensor, first: i64, keys: &[Option<Tensor>], m: i64, pass: Pass<'_>) -> Scores {
+        let query = self.query.as_ref().map(|query| query.heads(x, self.heads, pass));
+        let queries = Queries { x, query: query.as_ref(), first };
+        let parts = self.parts.iter().zip(keys);
+        let scores = parts.map(|(part, keys)| part.scores(&queries, keys.as_ref(), m, pass)).collect();
+        Scores::sum(match &self.mixture {
+            Some(mixture) => mixture.weigh(scores),
+            None => scores,
+        })
+    }
+
+    pub(super) fn finish(&self, scores: &Scores, values: &Tensor, mask: &Mask, pass: Pass<'_>) -> Tensor {
+        let mixed = attend(scores, values, mask, self.dropout(pass));
+        self.output.forward(&join_heads(&mixed), pass)
+    }
+
+    fn dropout<'a>(&self, pass: Pass<'a>) -> Dropout<'a> {
+        pass.dropout.map_or(Dropout::NONE, |key| Dropout::new(self.dropout, key, self.stream))
     }
 }
 
 impl TokenMixer for SynthesizedAttention {
-    fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass) -> Result<Tensor> {
-        self.attend_to(x, x, mask, pass)
+    fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass<'_>) -> Result<Tensor> {
+        self.attend_to(x, x, None, mask, pass)
     }
 
-    fn path(&self, batch: i64, length: i64, mask: &Mask, pass: Pass) -> Result<Path> {
-        let d_model = self.output.size()[0];
-        let x = Tensor::zeros([batch, length, d_model], (self.output.kind(), self.output.device()));
+    fn path(&self, batch: i64, length: i64, mask: &Mask, pass: Pass<'_>) -> Result<Path> {
+        let (d_model, device) = self.value.input();
+        let x = Tensor::zeros([batch, length, d_model], (NumberKind::Float, device));
         let ask = || -> Result<Path> {
-            let scores = self.source.scores(&x, &x, pass)?;
-            let values = split_heads(&project(&x, &self.value, pass), self.heads);
-            Ok(choose(&scores, &values, mask, self.dropout_in(pass)))
+            let scores = self.scores(&x, &x, None, pass)?;
+            Ok(choose(&scores, &self.values(&x, pass), mask, self.dropout(pass).probability()))
         };
-        if pass.training { ask() } else { tch::no_grad(ask) }
+        if pass.training() { ask() } else { tch::no_grad(ask) }
     }
 }

@@ -1,18 +1,31 @@
 //! The outer trait: anything that mixes the positions of a sequence.
 
 use super::attend::Path;
-use super::scores::Mask;
+use super::mask::Mask;
+use crate::randomness::DropoutKey;
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
 /// How one forward pass is computed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pass {
-    /// Dropout is on.
-    pub training: bool,
+#[derive(Debug, Clone, Copy)]
+pub struct Pass<'a> {
     /// The kind in which products are computed; norms, softmax, residual stream and loss are float32, or
     /// float64 in float64.
     pub compute: Kind,
+    /// What dropout masks come from; `None` where nothing is dropped, as in evaluation.
+    pub dropout: Option<&'a DropoutKey>,
+}
+
+impl Pass<'_> {
+    /// A pass without dropout.
+    pub fn evaluation(compute: Kind) -> Self {
+        Pass { compute, dropout: None }
+    }
+
+    /// Whether dropout is on.
+    pub fn training(self) -> bool {
+        self.dropout.is_some()
+    }
 }
 
 /// A layer that mixes positions: `[batch, N, d_model]` to `[batch, N, d_model]`.
@@ -21,11 +34,11 @@ pub trait TokenMixer {
     ///
     /// # Errors
     /// Where `x` is longer than the layer's tables by position.
-    fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass) -> Result<Tensor>;
+    fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass<'_>) -> Result<Tensor>;
 
     /// The path that a forward pass over `[batch, length]` tokens takes.
     ///
     /// # Errors
     /// As [`TokenMixer::forward`].
-    fn path(&self, batch: i64, length: i64, mask: &Mask, pass: Pass) -> Result<Path>;
+    fn path(&self, batch: i64, length: i64, mask: &Mask, pass: Pass<'_>) -> Result<Path>;
 }

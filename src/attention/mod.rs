@@ -4,21 +4,35 @@
 //! scores `B` come from. A kind makes [`Scores`], and [`attend()`] takes the cheapest exact path.
 
 pub mod attend;
+pub mod blockwise;
+pub mod dense;
+pub mod dropout;
+pub mod factorized_dense;
+pub mod factorized_random;
+pub mod fixed_random;
 pub mod fused;
-pub mod heads;
 pub mod kind;
 pub mod layer;
+pub mod mask;
 pub mod materialised;
 pub mod mixer;
+pub mod mixture;
 pub mod options;
+pub mod projection;
 pub mod random;
 pub mod score_source;
 pub mod scores;
 pub mod shared;
+pub mod state;
 pub mod vanilla;
+pub mod variant;
 
 pub use attend::{Path, attend};
-pub use kind::{Capabilities, Kind};
+pub use dropout::Dropout;
+pub use kind::{Capabilities, Kind, Part};
 pub use layer::SynthesizedAttention;
+pub use mask::Mask;
 pub use mixer::{Pass, TokenMixer};
-pub use scores::{Mask, Scores};
+pub use scores::Scores;
+pub use state::State;
+pub use variant::Dimensions;

@@ -11,33 +11,148 @@ pub struct AttentionOptions {
     /// The kind of every self-attention.
     #[garde(skip)]
     pub kind: Kind,
+    /// The kind of the encoder's self-attention, where it differs from `kind`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub encoder: Option<Kind>,
     /// The kind of the decoder's self-attention, where it differs from `kind`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub decoder: Option<Kind>,
+    /// The kind of a decoder's attention over its encoder's output; vanilla where absent, as in the paper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub cross: Option<Kind>,
+    /// The kind of each layer's self-attention, from the first layer on, instead of one kind for all: a hybrid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub layers: Option<Vec<Kind>>,
     /// Dropout of the attention weights; `model.dropout` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 0.99)))]
     pub dropout: Option<f64>,
+    /// The query, key, value and output projections have biases. The authors' code has none.
+    #[garde(skip)]
+    pub bias: bool,
+    /// `[attention.dense]`.
+    #[garde(dive)]
+    pub dense: DenseOptions,
+    /// `[attention.factorized-dense]`.
+    #[serde(rename = "factorized-dense")]
+    #[garde(rename("factorized-dense"), dive)]
+    pub factorized_dense: FactorizedDenseOptions,
     /// `[attention.random]`.
     #[garde(dive)]
     pub random: RandomOptions,
+    /// `[attention.fixed-random]`.
+    #[serde(rename = "fixed-random")]
+    #[garde(rename("fixed-random"), dive)]
+    pub fixed_random: RandomOptions,
+    /// `[attention.factorized-random]`.
+    #[serde(rename = "factorized-random")]
+    #[garde(rename("factorized-random"), dive)]
+    pub factorized_random: FactorizedRandomOptions,
+    /// `[attention.mixture]`.
+    #[garde(skip)]
+    pub mixture: MixtureOptions,
 }
 
 impl Default for AttentionOptions {
     fn default() -> Self {
-        Self { kind: Kind::Vanilla, decoder: None, dropout: None, random: RandomOptions::default() }
+        Self {
+            kind: Kind::VANILLA,
+            encoder: None,
+            decoder: None,
+            cross: None,
+            layers: None,
+            dropout: None,
+            bias: false,
+            dense: DenseOptions::default(),
+            factorized_dense: FactorizedDenseOptions::default(),
+            random: RandomOptions::default(),
+            fixed_random: RandomOptions::default(),
+            factorized_random: FactorizedRandomOptions::default(),
+            mixture: MixtureOptions::default(),
+        }
     }
 }
 
 impl AttentionOptions {
-    /// The kind of the decoder's self-attention.
-    pub fn decoder_kind(&self) -> Kind {
-        self.decoder.unwrap_or(self.kind)
+    /// The kind of each self-attention of a decoder of `layers` layers.
+    pub fn decoder_kinds(&self, layers: i64) -> Vec<Kind> {
+        match &self.layers {
+            Some(kinds) => kinds.clone(),
+            None => vec![self.decoder.unwrap_or(self.kind); layers as usize],
+        }
     }
 }
 
-/// The table `[attention.random]`.
+/// One name for the kinds of a stack of layers: that of the kind where all are one, else each run of equal
+/// layers with its length, `2xvanilla.4xrandom`.
+pub fn label(kinds: &[Kind]) -> String {
+    let runs: Vec<&[Kind]> = kinds.chunk_by(|one, next| one == next).collect();
+    match runs[..] {
+        [run] => run[0].to_string(),
+        _ => runs.iter().map(|run| format!("{}x{}", run.len(), run[0])).collect::<Vec<_>>().join("."),
+    }
+}
+
+/// The table `[attention.dense]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct DenseOptions {
+    /// Width r per head of the hidden layer; the head's width where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub hidden: Option<i64>,
+    /// The two layers have biases b₁ and b₂.
+    #[garde(skip)]
+    pub bias: bool,
+    /// The heads share one W₂, as in mesh-tensorflow.
+    #[garde(skip)]
+    pub shared_output: bool,
+    /// The hidden layer is relu of the unscaled query projection, as in mesh-tensorflow.
+    #[garde(skip)]
+    pub shared_query: bool,
+}
+
+/// The table `[attention.factorized-dense]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct FactorizedDenseOptions {
+    /// Widths of the two factors; ⌈√max_length⌉ and what then reaches max_length where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub factors: Option<FactorWidths>,
+}
+
+/// `attention.factorized-dense.factors`: a, or a and b.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(untagged, expecting = "an integer or a list of two")]
+pub enum FactorWidths {
+    /// a; b = ⌈max_length / a⌉.
+    First(#[garde(range(min = 1))] i64),
+    /// a and b.
+    Both(#[garde(range(min = 1))] i64, #[garde(range(min = 1))] i64),
+}
+
+impl FactorizedDenseOptions {
+    /// Widths (a, b) of the factors for tables of `max_length` positions.
+    pub fn widths(&self, max_length: i64) -> (i64, i64) {
+        let second = |a: i64| (max_length + a - 1) / a;
+        match self.factors {
+            Some(FactorWidths::Both(a, b)) => (a, b),
+            Some(FactorWidths::First(a)) => (a, second(a)),
+            None => {
+                let root = max_length.isqrt();
+                let a = if root * root < max_length { root + 1 } else { root };
+                (a, second(a))
+            }
+        }
+    }
+}
+
+/// The tables `[attention.random]` and `[attention.fixed-random]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomOptions {
@@ -49,5 +164,85 @@ pub struct RandomOptions {
 impl Default for RandomOptions {
     fn default() -> Self {
         Self { init_std: 0.02 }
+    }
+}
+
+/// The table `[attention.factorized-random]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct FactorizedRandomOptions {
+    /// Rank k of R₁·R₂ᵀ; the paper's is 8.
+    #[garde(range(min = 1))]
+    pub rank: i64,
+    /// Standard deviation of the scores R₁·R₂ᵀ at the start.
+    #[garde(range(min = 0.0))]
+    pub init_std: f64,
+}
+
+impl Default for FactorizedRandomOptions {
+    fn default() -> Self {
+        Self { rank: 8, init_std: 0.02 }
+    }
+}
+
+/// The table `[attention.mixture]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MixtureOptions {
+    /// How the parts are weighted.
+    pub weights: MixtureWeights,
+    /// What has weights of its own.
+    pub per: MixturePer,
+}
+
+impl MixtureOptions {
+    /// Shape of the learned weights.
+    pub fn shape(&self, parts: i64, heads: i64) -> Vec<i64> {
+        match self.per {
+            MixturePer::Layer => vec![parts],
+            MixturePer::Head => vec![parts, heads],
+        }
+    }
+}
+
+/// `attention.mixture.weights`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MixtureWeights {
+    /// Learned weights with the sum 1: softmax over one number per part, zero at the start.
+    #[default]
+    Softmax,
+    /// None: the plain sum of the parts' scores.
+    Sum,
+}
+
+/// `attention.mixture.per`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MixturePer {
+    /// Each layer.
+    #[default]
+    Layer,
+    /// Each head of each layer.
+    Head,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_reach_every_position_with_the_least_waste() {
+        let widths = |factors, max_length| FactorizedDenseOptions { factors }.widths(max_length);
+        assert_eq!([9, 10, 7, 1, 256].map(|n| widths(None, n)), [(3, 3), (4, 3), (3, 3), (1, 1), (16, 16)]);
+        assert_eq!(widths(Some(FactorWidths::First(3)), 10), (3, 4));
+        assert_eq!(widths(Some(FactorWidths::Both(5, 2)), 10), (5, 2));
+    }
+
+    #[test]
+    fn a_label_tells_the_layers() {
+        let kinds = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<Kind>>();
+        assert_eq!(label(&kinds(&["random", "random"])), "random");
+        assert_eq!(label(&kinds(&["vanilla", "random+vanilla", "random+vanilla"])), "1xvanilla.2xrandom+vanilla");
     }
 }

@@ -1,23 +1,103 @@
 //! Weights that no input changes: one softmax for the batch, one product per head.
 
-use super::materialised;
-use super::scores::{Mask, Scores};
-use tch::Tensor;
+use super::dropout::{Draws, Dropout};
+use super::mask::Mask;
+use super::materialised::weights;
+use super::scores::Scores;
+use tch::{Kind, Tensor};
 
-/// Whether the path computes these scores. Under a causal mask right padding needs no mask of its own: a
-/// real query sees real keys only, and what a padded query gives is nobody's business.
-pub fn applies(scores: &Scores, mask: &Mask) -> bool {
-    scores.batch_independent() && scores.bias.is_some() && (mask.causal || mask.key_lengths.is_none())
+/// Whether the path computes these scores.
+pub fn applies(scores: &Scores) -> bool {
+    scores.batch_independent()
+}
+
+/// Whether it is worth its N × M tensor: where such a table stands in memory anyway, and for a product of factors as
+/// long as that is not larger than the values and what they give.
+pub fn pays(scores: &Scores, v: &Tensor) -> bool {
+    let [batch, _, m, width] = v.size()[..] else { unreachable!("values have four axes") };
+    let n = scores.queries();
+    !scores.tables.is_empty() || n * m <= batch * (n + m) * width
 }
 
 /// `softmax(B)·V` as `[N, M]·[M, batch·d_h]` per head. Arguments as in [`attend`](super::attend()).
-pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: f64) -> Tensor {
-    let causal = Mask { causal: mask.causal, key_lengths: None };
-    // [1, heads, N, M]: the same shape as on the materialised path, so that both draw the same dropout mask.
-    let weights = materialised::weights(&scores.materialise(), &causal).dropout(dropout, dropout > 0.0);
-    let weights = weights.squeeze_dim(0).to_kind(v.kind()); // [heads, N, M]
+///
+/// Under a causal mask right padding needs no mask of its own: a real query sees real keys only, and what a padded
+/// query gives is nobody's business, but that a sample without any key gives 0.
+pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) -> Tensor {
+    let (n, m) = (scores.queries(), v.size()[2]);
+    let logits = scores.materialise(m); // [1, heads, N, M]
+    let draws = dropout.draws((1, v.size()[1]), (n, m));
+    let output = match &mask.key_lengths {
+        Some(lengths) if !mask.causal => padded(&logits, v, lengths, draws.as_ref()),
+        _ => {
+            let causal = mask.without_lengths();
+            let hidden = causal.hidden(&(0..n), m, (n, m), v.device());
+            mix(&kept(weights(&logits, hidden.as_ref(), &causal), draws.as_ref()), v)
+        }
+    };
+    let output = if draws.is_some() { output * dropout.scale() } else { output };
+    match mask.empty().filter(|_| mask.causal) {
+        Some(empty) => output.masked_fill(&empty, 0.0),
+        None => output,
+    }
+}
+
+fn kept(weights: Tensor, draws: Option<&Draws>) -> Tensor {
+    let [_, _, n, m] = weights.size()[..] else { unreachable!("weights have four axes") };
+    match draws {
+        Some(draws) => weights.masked_fill(&draws.dropped(&(0..n), m), 0.0),
+        None => weights,
+    }
+}
+
+/// One product per head for the whole batch: `[1, heads, N, M]` by `[batch, heads, M, d_h]`.
+fn mix(weights: &Tensor, v: &Tensor) -> Tensor {
     let [batch, heads, m, width] = v.size()[..] else { unreachable!("values have four axes") };
-    let n = weights.size()[1];
+    let n = weights.size()[2];
     let values = v.permute([1, 2, 0, 3]).reshape([heads, m, batch * width]);
-    weights.bmm(&values).view([heads, n, batch, width]).permute([2, 0, 1, 3])
+    let mixed = weights.squeeze_dim(0).to_kind(v.kind()).bmm(&values); // [heads, N, batch · d_h]
+    mixed.view([heads, n, batch, width]).permute([2, 0, 1, 3])
+}
+
+/// Samples of unequal length: the exponentials are taken once, values are zero at pads, and each sample has its own
+/// denominators. Where all that a sample sees has underflowed, one softmax per distinct length is taken instead.
+fn padded(logits: &Tensor, v: &Tensor, lengths: &Tensor, draws: Option<&Draws>) -> Tensor {
+    let exponentials = (logits - logits.detach().amax([-1i64].as_slice(), true)).exp(); // [1, heads, N, M]
+    let positions = Tensor::arange(v.size()[2], (Kind::Int64, v.device()));
+    let visible = positions.less_tensor(&lengths.view([-1, 1])); // [batch, M]
+    let real = visible.to_kind(exponentials.kind()).transpose(0, 1);
+    // [1, heads, N, batch] to [batch, heads, N, 1]
+    let denominators = exponentials.matmul(&real).permute([3, 1, 2, 0]);
+    let empty = lengths.eq(0).view([-1, 1, 1, 1]);
+    if underflows(&denominators.masked_fill(&empty, 1.0)) {
+        return per_length(logits, v, lengths, draws);
+    }
+    let hidden = visible.logical_not().view([v.size()[0], 1, -1, 1]);
+    let sums = mix(&kept(exponentials, draws), &v.masked_fill(&hidden, 0.0));
+    (sums / denominators.masked_fill(&empty, 1.0)).to_kind(v.kind())
+}
+
+/// Whether a denominator is so small that its exponentials have lost digits. The host waits for the answer.
+fn underflows(denominators: &Tensor) -> bool {
+    let least = if denominators.kind() == Kind::Double { 1e-280 } else { 1e-28 };
+    denominators.detach().min().double_value(&[]) < least
+}
+
+fn per_length(logits: &Tensor, v: &Tensor, lengths: &Tensor, draws: Option<&Draws>) -> Tensor {
+    let list = Vec::<i64>::try_from(lengths.to_device(tch::Device::Cpu)).expect("lengths are int64");
+    let n = logits.size()[2];
+    let outputs: Vec<Tensor> = list
+        .iter()
+        .enumerate()
+        .map(|(sample, &length)| {
+            let values = v.narrow(0, sample as i64, 1).narrow(2, 0, length);
+            let weights = logits.narrow(3, 0, length).softmax(-1, None::<Kind>);
+            let weights = match draws {
+                Some(draws) => weights.masked_fill(&draws.dropped(&(0..n), length), 0.0),
+                None => weights,
+            };
+            weights.to_kind(v.kind()).matmul(&values)
+        })
+        .collect();
+    Tensor::cat(&outputs, 0)
 }

@@ -3,38 +3,54 @@
 //! `B = (W_q x / √d_h)·(W_k x)ᵀ`. The scale stands at run time and not in the initialiser of W_q:
 //! mesh-tensorflow, which had it there, turned that off for Synthesizers because of NaNs.
 
-use super::heads::{project, split_heads};
-use super::kind::Dimensions;
 use super::mixer::Pass;
-use super::score_source::ScoreSource;
+use super::projection::Projection;
+use super::score_source::{Queries, ScoreSource};
 use super::scores::Scores;
-use crate::parameters::{Init, Scope};
-use anyhow::Result;
+use super::variant::Variant;
 use tch::Tensor;
 
-/// Queries and keys, both from the input.
-pub struct Vanilla {
-    query: Tensor, // [heads · d_h, d_model]
-    key: Tensor,   // [heads · d_h, d_model]
+/// What the kind tells of itself.
+pub const VARIANT: Variant = Variant {
+    name: "vanilla",
+    causal: true,
+    padding: true,
+    length_bound: false,
+    batch_independent: false,
+    whole_table: false,
+    trained: true,
+    reads_query: |_| true,
+    parameters: |options, dimensions| {
+        dimensions.projection(dimensions.head_width) + if options.bias { dimensions.inner() as u128 } else { 0 }
+    },
+    flops: |_, dimensions, work| {
+        let width = dimensions.head_width;
+        work.project_keys(dimensions, width) + work.pairs(work.batch, dimensions, width)
+    },
+    build: |scope, options, dimensions| {
+        let std = (dimensions.d_model as f64).powf(-0.5);
+        let key = Projection::new(scope.enter("key"), (dimensions.d_model, dimensions.inner()), std, options.bias);
+        Box::new(Vanilla { key, heads: dimensions.heads, scale: (dimensions.head_width as f64).powf(-0.5) })
+    },
+};
+
+/// Keys from the input; the queries are the layer's.
+struct Vanilla {
+    key: Projection,
     heads: i64,
     scale: f64,
 }
 
-impl Vanilla {
-    /// The projections `query.weight` and `key.weight` below `scope`.
-    pub fn new(scope: &mut Scope<'_>, dimensions: Dimensions) -> Self {
-        let shape = [dimensions.heads * dimensions.head_width, dimensions.d_model];
-        let init = Init::Normal((dimensions.d_model as f64).powf(-0.5));
-        let query = scope.enter("query").tensor("weight", &shape, init);
-        let key = scope.enter("key").tensor("weight", &shape, init);
-        Self { query, key, heads: dimensions.heads, scale: (dimensions.head_width as f64).powf(-0.5) }
-    }
-}
-
 impl ScoreSource for Vanilla {
-    fn scores(&self, x: &Tensor, memory: &Tensor, pass: Pass) -> Result<Scores> {
-        let q = split_heads(&project(x, &self.query, pass), self.heads) * self.scale;
-        let k = split_heads(&project(memory, &self.key, pass), self.heads);
-        Ok(Scores { q: Some(q), k: Some(k), bias: None })
+    fn keys(&self, memory: &Tensor, pass: Pass<'_>) -> Option<Tensor> {
+        Some(self.key.heads(memory, self.heads, pass))
+    }
+
+    fn scores(&self, queries: &Queries<'_>, keys: Option<&Tensor>, _m: i64, _pass: Pass<'_>) -> Scores {
+        Scores {
+            q: queries.query.map(|query| query * self.scale),
+            k: keys.map(Tensor::shallow_clone),
+            ..Scores::default()
+        }
     }
 }

@@ -63,7 +63,7 @@ impl Sweep<'_> {
         let mut left = self.plan.retries;
         loop {
             let (status, reason) = verdict(relay.wait(&mut self.start(cell)?)?);
-            let kind = cell.experiment.attention.decoder_kind().to_string();
+            let kind = cell.experiment.kind();
             let record = CellRecord { run: cell.run.clone(), kind, seed: cell.seed, status, reason };
             ledger::append(&self.folder(), &record)?;
             if status != Status::Failed || left == 0 || relay.stop().is_some() {
@@ -136,7 +136,7 @@ fn verdict(status: ExitStatus) -> (Status, Option<String>) {
 }
 
 fn dry_run(arguments: &AblateArguments, plan: &Plan) -> Result<()> {
-    let parameters = |cell: &Cell| u64::try_from(setup::least_parameters(&cell.experiment)).ok();
+    let parameters = |cell: &Cell| u64::try_from(setup::least_size(&cell.experiment).total).ok();
     if arguments.json {
         let cells = plan.cells.iter().map(|cell| {
             let (run, seed, sets) = (&cell.run, cell.seed, &cell.sets);
@@ -146,7 +146,7 @@ fn dry_run(arguments: &AblateArguments, plan: &Plan) -> Result<()> {
     }
     let mut table = new_table(&["run", "kind", "seed", "parameters"]);
     for cell in &plan.cells {
-        let kind = cell.experiment.attention.decoder_kind().to_string();
+        let kind = cell.experiment.kind();
         let count = parameters(cell).map_or_else(|| "too many".to_string(), thousands);
         // Without the vocabulary, which the text decides.
         let least = if cell.experiment.tokenizer.kind == TokenizerKind::Byte { "" } else { "over " };

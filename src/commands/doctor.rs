@@ -1,8 +1,7 @@
 //! `synth doctor`: what was found against what is expected, and what to do about each problem.
 
-use super::Build;
+use super::{Build, attention_paths};
 use super::output::{print, print_json};
-use crate::attention::{Mask, Path, Scores, attend};
 use crate::cli::DoctorArguments;
 use crate::data::datasets;
 use crate::libtorch::context;
@@ -10,7 +9,7 @@ use crate::libtorch::memory::cuda_memory;
 use crate::memory::{available_bytes, machine_bytes};
 use anyhow::Result;
 use serde::Serialize;
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Cuda, Device};
 
 /// What the command found.
 #[derive(Debug, Serialize)]
@@ -35,16 +34,7 @@ struct FoundDevice {
     threads: Option<u64>,
     memory_gib: Option<f64>,
     free_gib: Option<f64>,
-    attention: Vec<PathFound>,
-}
-
-/// The path of one kind of scores in one precision.
-#[derive(Debug, Serialize)]
-struct PathFound {
-    scores: &'static str,
-    precision: &'static str,
-    dropout: bool,
-    path: Path,
+    attention: Vec<attention_paths::PathFound>,
 }
 
 /// A fused part and whether this build has it.
@@ -63,7 +53,7 @@ pub fn run(arguments: &DoctorArguments, build: Build) -> Result<()> {
         libtorch: context::loaded_version(),
         libtorch_expected: context::EXPECTED_VERSION.into(),
         cuda_runtime: context::cuda_version(),
-        devices: devices(),
+        devices: devices()?,
         fused_parts: fused_parts(),
         data: prepared_data(),
         problems: problems(),
@@ -71,7 +61,7 @@ pub fn run(arguments: &DoctorArguments, build: Build) -> Result<()> {
     if arguments.json { print_json(&findings) } else { report(&findings) }
 }
 
-fn devices() -> Vec<FoundDevice> {
+fn devices() -> Result<Vec<FoundDevice>> {
     const GIB: f64 = (1u64 << 30) as f64;
     let mut list = vec![FoundDevice {
         device: "cpu".into(),
@@ -80,7 +70,7 @@ fn devices() -> Vec<FoundDevice> {
         threads: Some(tch::get_num_threads() as u64),
         memory_gib: machine_bytes().map(|bytes| bytes as f64 / GIB),
         free_gib: available_bytes(Device::Cpu).map(|bytes| bytes as f64 / GIB),
-        attention: attention_paths(Device::Cpu),
+        attention: attention_paths::of(Device::Cpu)?,
     }];
     for index in 0..Cuda::device_count() as usize {
         let memory = cuda_memory(index).ok();
@@ -91,31 +81,10 @@ fn devices() -> Vec<FoundDevice> {
             threads: None,
             memory_gib: memory.map(|memory| memory.total as f64 / GIB),
             free_gib: memory.map(|memory| memory.free as f64 / GIB),
-            attention: attention_paths(Device::Cuda(index)),
+            attention: attention_paths::of(Device::Cuda(index))?,
         });
     }
-    list
-}
-
-/// Asks on small causal tensors, with and without dropout, as in training and evaluation.
-fn attention_paths(device: Device) -> Vec<PathFound> {
-    let mut found = Vec::new();
-    for (precision, kind) in [("fp32", Kind::Float), ("bf16", Kind::BFloat16), ("fp64", Kind::Double)] {
-        for dropout in [false, true] {
-            let tensor = || Tensor::zeros([2, 4, 64, 32], (kind, device)).set_requires_grad(true);
-            let table = || Tensor::zeros([1, 4, 64, 64], (Kind::Float, device)).set_requires_grad(true);
-            let cases = [
-                ("queries and keys", Scores { q: Some(tensor()), k: Some(tensor()), bias: None }),
-                ("one table per head", Scores { q: None, k: None, bias: Some(table()) }),
-            ];
-            for (scores, parts) in cases {
-                let probability = if dropout { 0.1 } else { 0.0 };
-                let path = attend::choose(&parts, &tensor(), &Mask::causal(), probability);
-                found.push(PathFound { scores, precision, dropout, path });
-            }
-        }
-    }
-    found
+    Ok(list)
 }
 
 fn fused_parts() -> Vec<Part> {
@@ -182,8 +151,8 @@ fn report(findings: &Findings) -> Result<()> {
             line += &format!(", {memory:.1} GiB, {free:.1} GiB free");
         }
         print(&line)?;
-        for scores in ["queries and keys", "one table per head"] {
-            print(&format!("  attention from {scores}: {}", paths_of(device, scores)))?;
+        for line in attention_paths::lines(&device.attention) {
+            print(&format!("  {line}"))?;
         }
     }
     for part in &findings.fused_parts {
@@ -197,22 +166,4 @@ fn report(findings: &Findings) -> Result<()> {
         [] => print("no problems found"),
         problems => print(&problems.iter().map(|problem| format!("problem: {problem}")).collect::<Vec<_>>().join("\n")),
     }
-}
-
-/// `fp32 fused (with dropout materialised), bf16 …`
-fn paths_of(device: &FoundDevice, scores: &str) -> String {
-    let path = |precision, dropout| {
-        let mut of = device.attention.iter();
-        of.find(|found| found.scores == scores && found.precision == precision && found.dropout == dropout)
-            .map_or_else(String::new, |found| found.path.to_string())
-    };
-    let texts = ["fp32", "bf16", "fp64"].map(|precision| {
-        let (without, with) = (path(precision, false), path(precision, true));
-        if without == with {
-            format!("{precision} {without}")
-        } else {
-            format!("{precision} {without} (with dropout {with})")
-        }
-    });
-    texts.join(", ")
 }

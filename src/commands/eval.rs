@@ -41,7 +41,7 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
             refuse!("the data of this run has no {} split; name one with --set data.{0}=FILE", split.name());
         }
         load_weights(&folder, step, task.as_ref())?;
-        evaluate(task.as_ref(), split, setup::pass(&experiment, false), &signals)
+        evaluate(task.as_ref(), split, experiment.train.precision.compute(), &signals)
     })?;
     let record = record(&folder, step, split, sha256, &evaluation);
     let file = folder.eval_dir().join(format!("{}.json", split.name()));
@@ -101,13 +101,13 @@ fn load_weights(folder: &RunFolder, step: u64, task: &dyn Task) -> Result<()> {
         .with_context(|| format!("cannot measure {}; {hint}", name_of(step)))
 }
 
-fn evaluate(task: &dyn Task, split: Split, pass: crate::attention::Pass, signals: &Signals) -> Result<Evaluation> {
+fn evaluate(task: &dyn Task, split: Split, compute: tch::Kind, signals: &Signals) -> Result<Evaluation> {
     let bar = std::cell::OnceCell::new();
     let watch = &mut |done, total| {
         bar.get_or_init(|| Bar::new(split.name(), total, 0)).set(done);
         signals.stop().is_none()
     };
-    let evaluation = task.evaluate(split, Request { pass, max_batches: 0, predictions: true, watch })?;
+    let evaluation = task.evaluate(split, Request { compute, max_batches: 0, predictions: true, watch })?;
     evaluation.ok_or_else(|| {
         let signal = signals.stop().unwrap_or_default();
         let message = format!("stopped by {}: the evaluation is given up, nothing was written", signals::name(signal));

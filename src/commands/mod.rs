@@ -1,6 +1,7 @@
 //! One file per subcommand, each a short story told in calls to the rooms below.
 
 mod ablate;
+mod attention_paths;
 mod completions;
 mod data;
 mod doctor;

@@ -1,13 +1,12 @@
 //! From an experiment to a model with its data on a device.
 
-use crate::attention::Pass;
 use crate::data::options::TokenizerKind;
 use crate::data::splits::Splits;
 use crate::data::tokenizer::Tokenizer;
 use crate::experiment::Experiment;
 use crate::libtorch::context;
 use crate::memory::available_bytes;
-use crate::model::size::{decoder_parameters, training_bytes};
+use crate::model::size::{Size, decoder_size, training_bytes};
 use crate::parameters::Parameters;
 use crate::refuse;
 use crate::runs::regular;
@@ -21,14 +20,15 @@ use tch::Device;
 
 /// Refuses a model whose training cannot fit into the device's memory, before anything is allocated.
 pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
-    let parameters = least_parameters(experiment);
-    let needed = training_bytes(parameters, u128::from(experiment.train.precision.bytes()));
+    let size = least_size(experiment);
+    let needed = training_bytes(size, u128::from(experiment.train.precision.bytes()));
     let Some(available) = available_bytes(device) else { return Ok(()) };
     if needed > u128::from(available) {
         let gib = |bytes: u128| bytes as f64 / (1u64 << 30) as f64;
         refuse!(
-            "the model has {parameters} parameters and training needs at least {:.1} GiB (weights, gradients, AdamW's \
+            "the model has {} parameters and training needs at least {:.1} GiB (weights, gradients, AdamW's \
              two moments); {} has {:.1} GiB available: lower model.d_model, model.layers or model.max_length",
+            size.total,
             gib(needed),
             crate::device::label(device),
             gib(u128::from(available))
@@ -37,10 +37,10 @@ pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
     Ok(())
 }
 
-/// The number of parameters, or the least of it: a char tokenizer's vocabulary is not known before the text is read.
-pub fn least_parameters(experiment: &Experiment) -> u128 {
+/// The numbers of parameters, or the least of them: a char tokenizer's vocabulary is not known before the text is read.
+pub fn least_size(experiment: &Experiment) -> Size {
     let vocabulary = if experiment.tokenizer.kind == TokenizerKind::Byte { 256 } else { 1 };
-    decoder_parameters(&experiment.model, &experiment.attention, vocabulary)
+    decoder_size(&experiment.model, &experiment.attention, vocabulary)
 }
 
 /// Builds the experiment's task with initial weights.
@@ -82,11 +82,6 @@ pub fn steps(experiment: &Experiment, task: &dyn Task) -> u64 {
         // Divided once: a quotient on the way could round above a whole number of updates.
         (train.epochs.unwrap_or(1.0) * task.examples() as f64 / per_update as f64).ceil() as u64
     })
-}
-
-/// A pass in the experiment's precision.
-pub fn pass(experiment: &Experiment, training: bool) -> Pass {
-    Pass { training, compute: experiment.train.precision.compute() }
 }
 
 /// What the last bits of a result depend on, here and now.

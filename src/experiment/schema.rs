@@ -1,8 +1,9 @@
 //! The whole of a configuration: the rooms' option structs under the names of the TOML.
 
-use crate::attention::options::AttentionOptions;
+use crate::attention::options::{AttentionOptions, label};
 use crate::data::options::{DataOptions, TokenizerOptions};
 use crate::model::options::ModelOptions;
+use crate::runs::is_name;
 use crate::tasks::options::TaskOptions;
 use crate::train::options::{OptimizerOptions, TrainOptions};
 use garde::Validate;
@@ -44,6 +45,20 @@ pub struct Experiment {
     /// `[train]`.
     #[garde(dive)]
     pub train: TrainOptions,
+}
+
+impl Experiment {
+    /// One name for what its self-attentions are: a kind, or the runs of layers of a hybrid.
+    pub fn kind(&self) -> String {
+        label(&self.attention.decoder_kinds(self.model.layers))
+    }
+
+    /// The name of a run that is given none: `<kind>-s<seed>`.
+    pub fn default_run(&self) -> String {
+        let run = |kind: &str| format!("{kind}-s{}", self.seed);
+        let named = run(&self.kind());
+        if is_name(&named) { named } else { run("hybrid") }
+    }
 }
 
 fn default_seed() -> u64 {

@@ -4,10 +4,9 @@ use super::feed_forward::FeedForward;
 use super::norm::LayerNorm;
 use super::options::ModelOptions;
 use super::positions::{EMBEDDING_STD, PositionEncoding};
-use crate::attention::heads::project;
-use crate::attention::kind::Dimensions;
 use crate::attention::options::AttentionOptions;
-use crate::attention::{Mask, Pass, Path, SynthesizedAttention, TokenMixer};
+use crate::attention::projection::project;
+use crate::attention::{Kind, Mask, Pass, Path, State, SynthesizedAttention, TokenMixer};
 use crate::parameters::{Init, Parameters, Role, Scope};
 use anyhow::{Result, ensure};
 use tch::Tensor;
@@ -38,8 +37,10 @@ impl Decoder {
         let embedding = table(root.enter("embedding"));
         let positions = PositionEncoding::new(&mut root, model.positions, model.max_length, model.d_model, &embedding);
         let mut decoder = root.enter("decoder");
-        let blocks =
-            (0..model.layers).map(|i| Block::new(decoder.enter("layers").enter(i), model, attention)).collect();
+        let kinds = attention.decoder_kinds(model.layers).into_iter().enumerate();
+        let blocks = kinds
+            .map(|(i, kind)| Block::new(decoder.enter("layers").enter(i), model, attention, kind))
+            .collect();
         let norm = LayerNorm::new(decoder.enter("norm"), model.d_model);
         let output = if model.tie_embeddings { embedding.shallow_clone() } else { table(root.enter("output")) };
         Self { embedding, positions, blocks, norm, output, dropout: model.dropout, max_length: model.max_length }
@@ -49,25 +50,63 @@ impl Decoder {
     ///
     /// # Errors
     /// Where the input is longer than `model.max_length`.
-    pub fn forward(&self, tokens: &Tensor, pass: Pass) -> Result<Tensor> {
-        let length = tokens.size()[1];
-        let max = self.max_length;
+    pub fn forward(&self, tokens: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
+        self.through(tokens, 0, pass, |_, block, x| block.forward(x, &Mask::causal(), pass))
+    }
+
+    /// Logits as [`Decoder::forward`] of the next tokens `[batch, n]` of a growing sequence, of which `state` holds
+    /// what came before.
+    ///
+    /// # Errors
+    /// Where the sequence becomes longer than `model.max_length`.
+    pub fn step(&self, tokens: &Tensor, state: &mut DecoderState, pass: Pass<'_>) -> Result<Tensor> {
+        state.layers.resize_with(self.blocks.len(), State::default);
+        let first = state.length();
+        self.through(tokens, first, pass, |i, block, x| block.step(x, &mut state.layers[i], pass))
+    }
+
+    /// Embeddings of `tokens`, the first at position `first`, through every block and to logits.
+    fn through(
+        &self,
+        tokens: &Tensor,
+        first: i64,
+        pass: Pass<'_>,
+        mut block: impl FnMut(usize, &Block, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let (length, max) = (first + tokens.size()[1], self.max_length);
         ensure!(length <= max, "an input of {length} tokens is longer than model.max_length = {max}");
         let embedded = Tensor::embedding(&self.embedding, tokens, -1, false, false);
-        let mut x = self.positions.forward(&embedded).dropout(self.dropout, pass.training);
-        let mask = Mask::causal();
-        for block in &self.blocks {
-            x = block.forward(&x, &mask, pass)?;
+        let mut x = self.positions.forward(&embedded, first).dropout(self.dropout, pass.training());
+        for (i, layer) in self.blocks.iter().enumerate() {
+            x = block(i, layer, &x)?;
         }
         Ok(project(&self.norm.forward(&x), &self.output, pass))
+    }
+
+    /// The longest input.
+    pub fn max_length(&self) -> i64 {
+        self.max_length
     }
 
     /// The path that each block's attention takes over `[batch, length]` tokens.
     ///
     /// # Errors
     /// As [`Decoder::forward`].
-    pub fn attention_paths(&self, batch: i64, length: i64, pass: Pass) -> Result<Vec<Path>> {
+    pub fn attention_paths(&self, batch: i64, length: i64, pass: Pass<'_>) -> Result<Vec<Path>> {
         self.blocks.iter().map(|block| block.attention.path(batch, length, &Mask::causal(), pass)).collect()
+    }
+}
+
+/// What a decoder keeps of a growing sequence.
+#[derive(Debug, Default)]
+pub struct DecoderState {
+    layers: Vec<State>,
+}
+
+impl DecoderState {
+    /// Number of positions so far.
+    pub fn length(&self) -> i64 {
+        self.layers.first().map_or(0, State::length)
     }
 }
 
@@ -81,27 +120,21 @@ struct Block {
 }
 
 impl Block {
-    fn new(mut scope: Scope<'_>, model: &ModelOptions, attention: &AttentionOptions) -> Self {
-        let dimensions = Dimensions {
-            d_model: model.d_model,
-            heads: model.heads,
-            head_width: model.head_width(),
-            max_length: model.max_length,
-        };
+    fn new(mut scope: Scope<'_>, model: &ModelOptions, attention: &AttentionOptions, kind: Kind) -> Self {
+        let dimensions = model.dimensions();
         // What is added to the residual stream starts smaller the more is added (GPT-2).
         let depth = (2.0 * model.layers as f64).powf(-0.5);
         let output_std = |fan_in: i64| (fan_in as f64).powf(-0.5) * depth;
         let dropout = attention.dropout.unwrap_or(model.dropout);
-        let inner = dimensions.heads * dimensions.head_width;
         Self {
             attention_norm: LayerNorm::new(scope.enter("attention_norm"), model.d_model),
             attention: SynthesizedAttention::new(
                 scope.enter("attention"),
-                attention.decoder_kind(),
+                kind,
                 attention,
                 dimensions,
                 dropout,
-                output_std(inner),
+                output_std(dimensions.inner()),
             ),
             feed_forward_norm: LayerNorm::new(scope.enter("feed_forward_norm"), model.d_model),
             feed_forward: FeedForward::new(
@@ -115,11 +148,22 @@ impl Block {
         }
     }
 
-    fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass) -> Result<Tensor> {
-        // Branches in bfloat16 join a float32 stream.
-        let drop = |branch: Tensor| branch.dropout(self.dropout, pass.training);
-        let x = x + drop(self.attention.forward(&self.attention_norm.forward(x), mask, pass)?);
+    fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass<'_>) -> Result<Tensor> {
+        let mixed = self.attention.forward(&self.attention_norm.forward(x), mask, pass)?;
+        Ok(self.join(x, mixed, pass))
+    }
+
+    fn step(&self, x: &Tensor, state: &mut State, pass: Pass<'_>) -> Result<Tensor> {
+        let mixed = self.attention.step(&self.attention_norm.forward(x), state, pass)?;
+        Ok(self.join(x, mixed, pass))
+    }
+
+    /// What was mixed joins the stream, then the feed-forward layer's answer to it. Branches in bfloat16 join a
+    /// float32 stream.
+    fn join(&self, x: &Tensor, mixed: Tensor, pass: Pass<'_>) -> Tensor {
+        let drop = |branch: Tensor| branch.dropout(self.dropout, pass.training());
+        let x = x + drop(mixed);
         let branch = drop(self.feed_forward.forward(&self.feed_forward_norm.forward(&x), pass));
-        Ok(x + branch)
+        x + branch
     }
 }

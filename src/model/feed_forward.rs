@@ -1,45 +1,28 @@
 //! The position-wise feed-forward layer (arXiv 1706.03762, section 3.3).
 
 use crate::attention::Pass;
-use crate::parameters::{Init, Scope};
+use crate::attention::projection::Projection;
+use crate::parameters::Scope;
 use tch::Tensor;
 
 /// W₂·dropout(relu(W₁x + b₁)) + b₂. The dropout inside is tensor2tensor's `relu_dropout`.
 pub struct FeedForward {
-    input: Linear,
-    output: Linear,
+    input: Projection,
+    output: Projection,
     dropout: f64,
 }
 
 impl FeedForward {
     /// The layers `input` and `output` below `scope`; `output_std` is the start of the second.
     pub fn new(mut scope: Scope<'_>, d_model: i64, d_ff: i64, dropout: f64, output_std: f64) -> Self {
-        let input = Linear::new(scope.enter("input"), d_model, d_ff, (d_model as f64).powf(-0.5));
-        let output = Linear::new(scope.enter("output"), d_ff, d_model, output_std);
+        let input = Projection::new(scope.enter("input"), (d_model, d_ff), (d_model as f64).powf(-0.5), true);
+        let output = Projection::new(scope.enter("output"), (d_ff, d_model), output_std, true);
         Self { input, output, dropout }
     }
 
     /// `[batch, N, d_model]` to the same, in the pass's kind.
-    pub fn forward(&self, x: &Tensor, pass: Pass) -> Tensor {
-        let hidden = self.input.forward(x, pass).relu().dropout(self.dropout, pass.training);
+    pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
+        let hidden = self.input.forward(x, pass).relu().dropout(self.dropout, pass.training());
         self.output.forward(&hidden, pass)
-    }
-}
-
-/// x·Wᵀ + b.
-struct Linear {
-    weight: Tensor, // [out, in]
-    bias: Tensor,   // [out]
-}
-
-impl Linear {
-    fn new(mut scope: Scope<'_>, input: i64, output: i64, std: f64) -> Self {
-        let weight = scope.tensor("weight", &[output, input], Init::Normal(std));
-        Self { weight, bias: scope.tensor("bias", &[output], Init::Zeros) }
-    }
-
-    fn forward(&self, x: &Tensor, pass: Pass) -> Tensor {
-        let [weight, bias] = [&self.weight, &self.bias].map(|tensor| tensor.to_kind(pass.compute));
-        x.to_kind(pass.compute).linear(&weight, Some(&bias))
     }
 }

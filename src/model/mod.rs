@@ -7,4 +7,4 @@ pub mod options;
 pub mod positions;
 pub mod size;
 
-pub use decoder::Decoder;
+pub use decoder::{Decoder, DecoderState};

@@ -1,5 +1,6 @@
 //! The table `[model]` of a configuration.
 
+use crate::attention::Dimensions;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +75,16 @@ impl ModelOptions {
     /// Width of one head.
     pub fn head_width(&self) -> i64 {
         self.head_width.unwrap_or(self.d_model / self.heads)
+    }
+
+    /// The widths of each attention layer.
+    pub fn dimensions(&self) -> Dimensions {
+        Dimensions {
+            d_model: self.d_model,
+            heads: self.heads,
+            head_width: self.head_width(),
+            max_length: self.max_length,
+        }
     }
 
     /// Width of the feed-forward layer.

@@ -32,11 +32,11 @@ impl PositionEncoding {
         Self { kind, table, scale }
     }
 
-    /// `[batch, N, d_model]` token embeddings to the same with positions 0 to N − 1 added.
-    pub fn forward(&self, embedded: &Tensor) -> Tensor {
+    /// `[batch, N, d_model]` token embeddings to the same with positions `first` to `first` + N − 1 added.
+    pub fn forward(&self, embedded: &Tensor, first: i64) -> Tensor {
         let scaled = if self.kind == Positions::Sinusoidal { embedded * self.scale } else { embedded.shallow_clone() };
         match &self.table {
-            Some(table) => scaled + table.narrow(0, 0, embedded.size()[1]),
+            Some(table) => scaled + table.narrow(0, first, embedded.size()[1]),
             None => scaled,
         }
     }

@@ -1,30 +1,56 @@
-//! Number of parameters and memory of a model by formula, before anything is allocated.
+//! Parameters, memory and operations of a model by formula, before anything is allocated.
 
 use super::options::{ModelOptions, Positions};
-use crate::attention::kind::Dimensions;
 use crate::attention::options::AttentionOptions;
 
-/// Number of parameters of the decoder-only model; no size overflows.
-pub fn decoder_parameters(model: &ModelOptions, attention: &AttentionOptions, vocabulary: u64) -> u128 {
-    let [d_model, d_ff, layers] = [model.d_model, model.d_ff(), model.layers].map(|n| n as u128);
-    let dimensions = Dimensions {
-        d_model: model.d_model,
-        heads: model.heads,
-        head_width: model.head_width(),
-        max_length: model.max_length,
-    };
-    let norm = 2 * d_model;
-    let feed_forward = 2 * d_model * d_ff + d_ff + d_model;
-    let block = attention.decoder_kind().parameters(dimensions) + feed_forward + 2 * norm;
-    let table = vocabulary as u128 * d_model;
-    let tables = if model.tie_embeddings { table } else { 2 * table };
-    let positions = if model.positions == Positions::Learned { model.max_length as u128 * d_model } else { 0 };
-    tables + positions + layers * block + norm
+/// Numbers of parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// All of them.
+    pub total: u128,
+    /// Those that are never trained.
+    pub frozen: u128,
 }
 
-/// Bytes that training needs at least: weights, gradients and AdamW's two moments.
-pub fn training_bytes(parameters: u128, bytes_per_number: u128) -> u128 {
-    parameters.saturating_mul(4 * bytes_per_number)
+/// Number of parameters of the decoder-only model; no size overflows.
+pub fn decoder_size(model: &ModelOptions, attention: &AttentionOptions, vocabulary: u64) -> Size {
+    let [d_model, d_ff] = [model.d_model, model.d_ff()].map(|n| n as u128);
+    let norm = 2 * d_model;
+    let feed_forward = 2 * d_model * d_ff + d_ff + d_model;
+    let kinds = attention.decoder_kinds(model.layers);
+    let attentions: u128 = kinds.iter().map(|kind| kind.parameters(attention, model.dimensions())).sum();
+    let blocks = attentions + kinds.len() as u128 * (feed_forward + 2 * norm);
+    let table = u128::from(vocabulary) * d_model;
+    let tables = if model.tie_embeddings { table } else { 2 * table };
+    let positions = if model.positions == Positions::Learned { model.max_length as u128 * d_model } else { 0 };
+    Size {
+        total: tables + positions + blocks + norm,
+        frozen: kinds.iter().map(|kind| kind.frozen_parameters(attention, model.dimensions())).sum(),
+    }
+}
+
+/// Floating-point operations of the decoder-only model's forward pass over `batch` sequences of `length` tokens, 2 per
+/// multiply-add of every matrix product (attention as [`Kind::flops`](crate::attention::Kind::flops) counts it). A
+/// training step takes three times as many.
+pub fn decoder_flops(
+    model: &ModelOptions,
+    attention: &AttentionOptions,
+    vocabulary: u64,
+    (batch, length): (u64, u64),
+) -> u128 {
+    let [d_model, d_ff] = [model.d_model, model.d_ff()].map(|n| n as u128);
+    let tokens = u128::from(batch) * u128::from(length);
+    let layer = |kind: crate::attention::Kind| {
+        kind.flops(attention, model.dimensions(), (batch, length, length)) + 4 * tokens * d_model * d_ff
+    };
+    let layers: u128 = attention.decoder_kinds(model.layers).into_iter().map(layer).sum();
+    layers + 2 * tokens * d_model * u128::from(vocabulary)
+}
+
+/// Bytes that training needs at least: weights, and of the trained ones gradients and AdamW's two moments.
+pub fn training_bytes(size: Size, bytes_per_number: u128) -> u128 {
+    let trained = size.total - size.frozen;
+    size.total.saturating_add(trained.saturating_mul(3)).saturating_mul(bytes_per_number)
 }
 
 #[cfg(test)]
@@ -44,20 +70,33 @@ mod tests {
             ModelOptions { heads: 1, layers: 1, ..small },
         ];
         for model in &models {
-            for kind in Kind::ALL {
+            for kind in Kind::pure().chain(["fixed-random+dense+vanilla".parse().unwrap()]) {
                 let attention = AttentionOptions { kind, ..Default::default() };
                 let mut parameters = Parameters::new(1, tch::Device::Cpu, tch::Kind::Float);
                 Decoder::new(&mut parameters, model, &attention, 11);
-                let expected = decoder_parameters(model, &attention, 11);
-                assert_eq!(u128::from(parameters.counts().total), expected, "{kind} {model:?}");
+                let (counts, size) = (parameters.counts(), decoder_size(model, &attention, 11));
+                assert_eq!(u128::from(counts.total), size.total, "{kind} {model:?}");
+                assert_eq!(u128::from(counts.total - counts.trainable), size.frozen, "{kind} {model:?}");
             }
         }
     }
 
     #[test]
+    fn a_hybrid_counts_each_layer() {
+        let model = ModelOptions { layers: 2, ..Default::default() };
+        let [vanilla, random]: [Kind; 2] = ["vanilla", "random"].map(|name| name.parse().unwrap());
+        let of = |layers: &[Kind]| {
+            let attention = AttentionOptions { layers: Some(layers.to_vec()), ..Default::default() };
+            (decoder_size(&model, &attention, 11).total, decoder_flops(&model, &attention, 11, (2, 256)))
+        };
+        let (hybrid, one, other) = (of(&[vanilla, random]), of(&[vanilla; 2]), of(&[random; 2]));
+        assert_eq!((2 * hybrid.0, 2 * hybrid.1), (one.0 + other.0, one.1 + other.1));
+    }
+
+    #[test]
     fn an_absurd_width_does_not_overflow() {
         let model = ModelOptions { d_model: 100_000_000, heads: 8, ..Default::default() };
-        let parameters = decoder_parameters(&model, &AttentionOptions::default(), 256);
-        assert!(training_bytes(parameters, 4) > 1 << 60);
+        let size = decoder_size(&model, &AttentionOptions::default(), 256);
+        assert!(training_bytes(size, 4) > 1 << 60);
     }
 }

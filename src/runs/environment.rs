@@ -38,12 +38,24 @@ pub struct Environment {
     pub datasets: BTreeMap<String, String>,
     /// Counts of the model's numbers.
     pub parameters: ParameterCounts,
+    /// Floating-point operations by formula; absent from runs that began before they were counted.
+    #[serde(default)]
+    pub flops: Option<Flops>,
     /// `shared` or `per-sample`: whether the batch shares one dropout mask of the attention weights; null without dropout.
     pub dropout_mask: Option<String>,
     /// The path that the attention takes in training.
     pub attention_path: String,
     /// The arithmetic, as `train.precision` names it.
     pub precision: String,
+}
+
+/// Floating-point operations of a model by formula, 2 per multiply-add of every matrix product.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Flops {
+    /// Of the forward pass over one token of a full block.
+    pub forward_per_token: f64,
+    /// Of one update, all its micro-batches, forward and backward: three times the forward pass.
+    pub training_step: f64,
 }
 
 impl Environment {

@@ -17,7 +17,7 @@ mod split;
 pub mod summary;
 
 pub use create::Mode;
-pub use environment::Environment;
+pub use environment::{Environment, Flops};
 pub use folder::RunFolder;
 pub use index::IndexRow;
 pub use metrics::Row;

@@ -83,10 +83,10 @@ fn load_cell(base: &Layers, variant: &Variant, common: &[Override], sweep: &str,
     let experiment = layers.resolve().map_err(in_cell)?.experiment;
     let seed = experiment.seed;
     // A sweep of seeds alone has one cell, named as a run of its base would be.
-    let name = variant.name.clone().unwrap_or_else(|| experiment.attention.decoder_kind().to_string());
+    let run = variant.name.as_ref().map_or_else(|| experiment.default_run(), |name| format!("{name}-s{seed}"));
     let mut sets: Vec<String> = settings.iter().map(|setting| setting.text()).collect();
     sets.push(format!("seed={seed}"));
-    Ok(Cell { run: format!("{name}-s{seed}"), name, seed, sets, experiment })
+    Ok(Cell { run, name: variant.name.clone().unwrap_or_else(|| experiment.kind()), seed, sets, experiment })
 }
 
 /// A setting that the sweep gives its cells; both were checked where they were read.

@@ -10,6 +10,7 @@ use crate::data::tokenizer::Tokenizer;
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
 use crate::parameters::Parameters;
+use crate::randomness::DropoutKey;
 use crate::runs::Split;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ impl LanguageModeling {
     }
 
     /// Logits as `[rows · length, vocabulary]` in float32 (float64 in float64), and targets as one row.
-    fn logits(&self, batch: &MicroBatch, pass: Pass) -> Result<(Tensor, Tensor)> {
+    fn logits(&self, batch: &MicroBatch, pass: Pass<'_>) -> Result<(Tensor, Tensor)> {
         let logits = self.model.forward(&batch.inputs, pass)?;
         let vocabulary = logits.size()[2];
         let kind = if logits.kind() == Kind::Double { Kind::Double } else { Kind::Float };
@@ -99,7 +100,7 @@ impl Task for LanguageModeling {
         self.rows as u64
     }
 
-    fn loss(&self, batch: &MicroBatch, pass: Pass) -> Result<Tensor> {
+    fn loss(&self, batch: &MicroBatch, pass: Pass<'_>) -> Result<Tensor> {
         let (logits, targets) = self.logits(batch, pass)?;
         Ok(logits.cross_entropy_loss(&targets, None::<&Tensor>, Reduction::Sum, IGNORED, 0.0))
     }
@@ -123,7 +124,7 @@ impl Task for LanguageModeling {
                 return Ok(None);
             }
             let batch = self.on_device(&batch);
-            let (logits, targets) = self.logits(&batch, request.pass)?;
+            let (logits, targets) = self.logits(&batch, Pass::evaluation(request.compute))?;
             let losses = logits.cross_entropy_loss(&targets, None::<&Tensor>, Reduction::None, IGNORED, 0.0);
             nats += losses.sum(Kind::Double);
             let best = logits.argmax(-1, false);
@@ -140,7 +141,9 @@ impl Task for LanguageModeling {
         Ok(Some(held_out.figures(&self.tokenizer, tokens, nats, right, predictions)))
     }
 
-    fn attention_paths(&self, pass: Pass) -> Result<Vec<Path>> {
+    fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
+        let key = DropoutKey::start(0, 0, 0, self.parameters.device());
+        let pass = Pass { compute, dropout: Some(&key) };
         self.model.attention_paths(self.rows as i64, self.train.blocks().block() as i64, pass)
     }
 

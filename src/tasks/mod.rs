@@ -8,7 +8,7 @@ use crate::parameters::Parameters;
 use crate::runs::Split;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// What the training loop and evaluation need of a task.
 pub trait Task {
@@ -29,7 +29,7 @@ pub trait Task {
     ///
     /// # Errors
     /// Inputs that the model cannot take.
-    fn loss(&self, batch: &MicroBatch, pass: Pass) -> Result<Tensor>;
+    fn loss(&self, batch: &MicroBatch, pass: Pass<'_>) -> Result<Tensor>;
 
     /// The names of the task's own columns in `metrics.csv`.
     fn metric_names(&self) -> &'static [&'static str];
@@ -41,11 +41,11 @@ pub trait Task {
     /// A split that the data lacks.
     fn evaluate(&self, split: Split, request: Request<'_>) -> Result<Option<Evaluation>>;
 
-    /// The path of each layer's attention in training.
+    /// The path of each layer's attention in training, where products are computed in `compute`.
     ///
     /// # Errors
     /// Inputs that the model cannot take.
-    fn attention_paths(&self, pass: Pass) -> Result<Vec<Path>>;
+    fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>>;
 
     /// Whether there is such a split.
     fn has(&self, split: Split) -> bool;
@@ -64,8 +64,8 @@ pub struct MicroBatch {
 
 /// How a split is to be measured.
 pub struct Request<'a> {
-    /// The kinds of the computation.
-    pub pass: Pass,
+    /// The kind in which products are computed.
+    pub compute: Kind,
     /// Batches to read; 0 = all.
     pub max_batches: u64,
     /// Keep what was predicted.

@@ -4,10 +4,10 @@ use super::meter::Meter;
 use super::optimizer::AdamW;
 use crate::attention::Pass;
 use crate::libtorch::optimizer::{global_norm, scale};
-use crate::randomness;
+use crate::randomness::DropoutKey;
 use crate::tasks::Task;
 use anyhow::Result;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Added to the norm before the division, as PyTorch's `clip_grad_norm_` does.
 const CLIP_EPSILON: f64 = 1e-6;
@@ -18,8 +18,8 @@ pub struct Update<'a> {
     pub task: &'a dyn Task,
     /// Weights' optimizer.
     pub optimizer: &'a AdamW,
-    /// The kinds of the computation, training on.
-    pub pass: Pass,
+    /// The kind in which products are computed.
+    pub compute: Kind,
     /// The run's seed.
     pub seed: u64,
     /// Micro-batches per update.
@@ -41,8 +41,8 @@ impl Update<'_> {
         let tokens: u64 = batches.iter().map(|batch| batch.target_tokens).sum();
         let mut nats: Option<Tensor> = None;
         for (i, batch) in batches.iter().enumerate() {
-            randomness::seed_dropout(self.seed, step, i as u64);
-            let loss = self.task.loss(batch, self.pass)?;
+            let key = DropoutKey::start(self.seed, step, i as u64, self.task.parameters().device());
+            let loss = self.task.loss(batch, Pass { compute: self.compute, dropout: Some(&key) })?;
             (&loss / tokens as f64).f_backward()?;
             let loss = loss.detach();
             nats = Some(nats.map_or_else(|| loss.shallow_clone(), |sum| sum + &loss));

@@ -47,14 +47,13 @@ impl Plan {
     /// Refusals.
     pub fn new(arguments: &TrainArguments, experiment: Experiment) -> Result<Self> {
         let device = crate::device::resolve(arguments.device)?;
-        let kind = experiment.attention.decoder_kind();
         let mode = match (arguments.resume, arguments.overwrite) {
             (true, _) => Mode::Resume,
             (_, true) => Mode::Overwrite,
             _ => Mode::New,
         };
         let plan = Self {
-            run: arguments.run.clone().unwrap_or_else(|| format!("{kind}-s{}", experiment.seed)),
+            run: arguments.run.clone().unwrap_or_else(|| experiment.default_run()),
             results: arguments.results.clone(),
             device_choice: arguments.device,
             experiment,

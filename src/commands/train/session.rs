@@ -9,10 +9,11 @@ use crate::commands::Build;
 use crate::data::tokenizer::Tokenizer;
 use crate::experiment;
 use crate::libtorch::{context, memory};
+use crate::model::size::decoder_flops;
 use crate::memory::peak_memory_mib;
 use crate::panics;
 use crate::runs::{
-    Environment, Metrics, MetricsWriter, RunFolder, Split, Status, Summary, atomic, environment, index, metrics,
+    Environment, Flops, Metrics, MetricsWriter, RunFolder, Split, Status, Summary, atomic, environment, index, metrics,
 };
 use crate::tasks::Task;
 use crate::train::signals::{self, Signals};
@@ -72,7 +73,7 @@ impl<'a> Session<'a> {
             optimizer: &experiment.optimizer,
             seed: experiment.seed,
             steps: setup::steps(experiment, self.task),
-            metadata: json!({ "format": FORMAT, "kind": experiment.attention.decoder_kind() }),
+            metadata: json!({ "format": FORMAT, "kind": experiment.kind() }),
         };
         let files = (&self.checkpoints, metrics);
         let mut trainer = Trainer::new(settings, (self.task, &optimizer), files, signals, state);
@@ -113,16 +114,17 @@ impl<'a> Session<'a> {
 
     fn environment(&self) -> Result<Environment> {
         let experiment = &self.plan.experiment;
-        let paths = self.task.attention_paths(setup::pass(experiment, true))?;
-        let paths: BTreeSet<String> = paths.iter().map(ToString::to_string).collect();
-        let path = Vec::from_iter(paths).join(",");
-        let kind = experiment.attention.decoder_kind();
+        let paths = self.task.attention_paths(experiment.train.precision.compute())?;
+        let path = distinct(paths.iter().map(|path| path.name()));
         tracing::info!(
-            "attention {kind} takes the {path} path in training on {}",
+            "attention {} takes the {path} path in training on {}",
+            experiment.kind(),
             crate::device::label(self.plan.device)
         );
         let dropout = experiment.attention.dropout.unwrap_or(experiment.model.dropout);
-        let mask = if kind.capabilities().batch_independent { "shared" } else { "per-sample" };
+        let kinds = experiment.attention.decoder_kinds(experiment.model.layers);
+        let shared = kinds.iter().map(|kind| kind.capabilities().batch_independent);
+        let masks = distinct(shared.map(|shared| if shared { "shared" } else { "per-sample" }));
         Ok(Environment {
             synth: env!("CARGO_PKG_VERSION").into(),
             git_commit: self.build.commit.map(str::to_string),
@@ -138,10 +140,23 @@ impl<'a> Session<'a> {
             seed: experiment.seed,
             datasets: self.hashes.clone(),
             parameters: self.task.parameters().counts(),
-            dropout_mask: (dropout > 0.0).then(|| mask.to_string()),
+            flops: Some(self.flops()),
+            dropout_mask: (dropout > 0.0).then_some(masks),
             attention_path: path,
             precision: experiment.train.precision.name().into(),
         })
+    }
+
+    /// Operations by formula, of the micro-batches as they are.
+    fn flops(&self) -> Flops {
+        let experiment = &self.plan.experiment;
+        let shape = (self.task.examples_per_micro_batch(), experiment.model.max_length as u64);
+        let vocabulary = self.tokenizer.vocab_size() as u64;
+        let forward = decoder_flops(&experiment.model, &experiment.attention, vocabulary, shape);
+        Flops {
+            forward_per_token: forward as f64 / (shape.0 * shape.1) as f64,
+            training_step: 3.0 * forward as f64 * experiment.train.accumulate as f64,
+        }
     }
 
     fn event_fields(&self) -> Map<String, serde_json::Value> {
@@ -185,7 +200,7 @@ impl<'a> Session<'a> {
             run: self.plan.run.clone(),
             status,
             reason,
-            kind: self.plan.experiment.attention.decoder_kind().to_string(),
+            kind: self.plan.experiment.kind(),
             seed: self.plan.experiment.seed,
             step,
             final_metrics: BTreeMap::new(),
@@ -210,4 +225,9 @@ impl<'a> Session<'a> {
             tracing::debug!("cannot record the failure: {second:#}");
         }
     }
+}
+
+/// Each name once, joined by commas.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    Vec::from_iter(names.collect::<BTreeSet<_>>()).join(",")
 }

@@ -11,7 +11,6 @@ use super::schedule::learning_rate;
 use super::signals::Signals;
 use super::state::TrainState;
 use super::update::Update;
-use crate::attention::Pass;
 use crate::checkpoints::Checkpoints;
 use crate::runs::{MetricsWriter, Split, Summary};
 use crate::tasks::Task;
@@ -141,7 +140,7 @@ impl<'a> Trainer<'a> {
         let update = Update {
             task: self.task,
             optimizer: self.optimizer,
-            pass: self.pass(true),
+            compute: self.settings.train.precision.compute(),
             seed: self.settings.seed,
             accumulate: self.settings.train.accumulate as u64,
             clip_norm: self.settings.optimizer.clip_norm,
@@ -201,10 +200,6 @@ impl<'a> Trainer<'a> {
 
     fn rate(&self, step: u64) -> f64 {
         learning_rate(self.settings.optimizer, step, self.settings.steps)
-    }
-
-    fn pass(&self, training: bool) -> Pass {
-        Pass { training, compute: self.settings.train.precision.compute() }
     }
 
     fn epoch(&self, step: u64) -> f64 {

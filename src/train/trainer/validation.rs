@@ -13,7 +13,7 @@ impl Trainer<'_> {
         let bar = std::cell::OnceCell::new();
         let signals = self.signals;
         let request = Request {
-            pass: self.pass(false),
+            compute: self.settings.train.precision.compute(),
             max_batches: self.settings.train.eval_batches,
             predictions: false,
             watch: &mut |done, total| {

@@ -1,0 +1,134 @@
+//! The Dense Synthesizer (arXiv 2005.00743, section 3.1): each query predicts its own row of scores.
+//!
+//! `B_i = W₂·relu(W₁ x_i + b₁) + b₂`, per head, without a scale. W₁ maps d_model to a hidden width r of each head
+//! (default d_h, so that W₁ is d × d as in the paper), W₂ maps r to one score per position. Where the sources differ:
+//!
+//! - Biases: in the paper's first version, neither in its third nor in the authors' code: `dense.bias`, default off.
+//! - W₂: per head as in the paper; mesh-tensorflow (`dense_minus`) shares one `[d_h, 512]` among the heads:
+//!   `dense.shared_output`.
+//! - The hidden layer: its own W₁; mesh-tensorflow takes relu of the query projection, in mixtures the one that the
+//!   dot product uses, too: `dense.shared_query`. Ours is unscaled; the scale 1/√d_h belongs to the dot product only.
+//! - Long Range Arena's code reshapes heads and positions into one another without a transpose, so that later
+//!   positions leak into earlier ones: not followed.
+//!
+//! In the form Q·Kᵀ: Q is the hidden layer, K is W₂, one row per position; b₂ is a column of K beside ones in Q.
+
+use super::mixer::Pass;
+use super::options::AttentionOptions;
+use super::projection::{Projection, split_heads};
+use super::score_source::{Queries, ScoreSource};
+use super::scores::{Scores, rows_of};
+use super::variant::{Dimensions, Variant};
+use crate::parameters::{Init, Scope};
+use tch::Tensor;
+
+/// What the kind tells of itself.
+pub const VARIANT: Variant = Variant {
+    name: "dense",
+    causal: true,
+    padding: true,
+    length_bound: true,
+    batch_independent: false,
+    whole_table: false,
+    trained: true,
+    reads_query: |options| options.dense.shared_query,
+    parameters,
+    flops: |options, dimensions, work| {
+        let width = hidden(options, dimensions);
+        let first = if options.dense.shared_query { 0 } else { work.project_queries(dimensions, width) };
+        first + work.pairs(work.batch, dimensions, width)
+    },
+    build: |scope, options, dimensions| Box::new(Dense::new(scope.enter("dense"), options, dimensions)),
+};
+
+/// r.
+fn hidden(options: &AttentionOptions, dimensions: Dimensions) -> i64 {
+    options.dense.hidden.unwrap_or(dimensions.head_width)
+}
+
+fn parameters(options: &AttentionOptions, dimensions: Dimensions) -> u128 {
+    let width = hidden(options, dimensions);
+    let first = if options.dense.shared_query { 0 } else { dimensions.projection(width) };
+    let tables = if options.dense.shared_output { 1 } else { dimensions.heads as u128 };
+    let second = tables * dimensions.max_length as u128 * width as u128;
+    let biases = (dimensions.heads as u128 * width as u128) + tables * dimensions.max_length as u128;
+    first + second + if options.dense.bias { biases } else { 0 }
+}
+
+/// The two layers.
+struct Dense {
+    first: First,
+    first_bias: Option<Tensor>,  // [heads · r]
+    second: Tensor,              // [heads | 1, max_length, r]
+    second_bias: Option<Tensor>, // [heads | 1, max_length]
+    heads: i64,
+}
+
+/// What the hidden layer is made of.
+enum First {
+    Own(Projection),
+    Query,
+}
+
+impl Dense {
+    fn new(mut scope: Scope<'_>, options: &AttentionOptions, dimensions: Dimensions) -> Self {
+        let Dimensions { d_model, heads, max_length, .. } = dimensions;
+        let options = (&options.dense, hidden(options, dimensions));
+        let (dense, width) = options;
+        let first = if dense.shared_query {
+            First::Query
+        } else {
+            let std = (d_model as f64).powf(-0.5);
+            First::Own(Projection::new(scope.enter("w1"), (d_model, heads * width), std, false))
+        };
+        let first_bias = dense.bias.then(|| scope.enter("w1").tensor("bias", &[heads * width], Init::Zeros));
+        // The heads' axis is absent where they share.
+        let (tables, skip) = if dense.shared_output { (1, 1) } else { (heads, 0) };
+        let shape = |full: &[i64]| full[skip..].to_vec();
+        let init = Init::Normal((width as f64).powf(-0.5));
+        let second = scope.tensor("w2", &shape(&[heads, max_length, width]), init).view([tables, max_length, width]);
+        let second_bias = dense.bias.then(|| scope.tensor("b2", &shape(&[heads, max_length]), Init::Zeros));
+        let second_bias = second_bias.map(|bias| bias.view([tables, max_length]));
+        Self { first, first_bias, second, second_bias, heads }
+    }
+
+    /// relu(W₁x + b₁), `[batch, heads, N, r]`.
+    fn hidden(&self, queries: &Queries<'_>, pass: Pass<'_>) -> Tensor {
+        let first = match (&self.first, queries.query) {
+            (First::Own(projection), _) => projection.heads(queries.x, self.heads, pass),
+            (First::Query, query) => query.expect("the layer projects the query that a part reads").shallow_clone(),
+        };
+        match &self.first_bias {
+            Some(bias) => {
+                let bias = split_heads(&bias.to_kind(first.kind()).view([1, 1, -1]), self.heads);
+                (first + bias).relu()
+            }
+            None => first.relu(),
+        }
+    }
+
+    /// W₂'s first `m` rows for every head, `[1, heads, M, r]`, with b₂ as one more column.
+    fn output(&self, m: i64) -> Tensor {
+        let rows = rows_of(&self.second, 1, 0, m);
+        let rows = match &self.second_bias {
+            Some(bias) => Tensor::cat(&[rows, rows_of(bias, 1, 0, m).unsqueeze(-1)], 2),
+            None => rows,
+        };
+        rows.unsqueeze(0).expand([-1, self.heads, -1, -1], false)
+    }
+}
+
+impl ScoreSource for Dense {
+    fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, m: i64, pass: Pass<'_>) -> Scores {
+        let hidden = self.hidden(queries, pass);
+        let q = match &self.second_bias {
+            Some(_) => {
+                let ones = hidden.narrow(3, 0, 1).ones_like().detach();
+                Tensor::cat(&[&hidden, &ones], 3)
+            }
+            None => hidden,
+        };
+        let k = self.output(m).to_kind(q.kind());
+        Scores { q: Some(q), k: Some(k), ..Scores::default() }
+    }
+}

@@ -1,0 +1,69 @@
+//! Dropout of attention weights from a counter hash: a mask that is computed again is the same.
+//!
+//! Whether the weight of query i and key j is dropped depends on the micro-batch's key, the layer, the row's number
+//! (sample · heads + head)·N + i, and j; never on the path, the block or the device. `docs/formats.md` has the hash.
+
+use crate::randomness::{DropoutKey, HASH_MULTIPLIERS, counter_hash, signed, xor_shift};
+use std::ops::Range;
+use tch::{Kind, Tensor};
+
+/// The dropout of one attention in one pass.
+#[derive(Clone, Copy)]
+pub struct Dropout<'a> {
+    probability: f64,
+    key: Option<&'a DropoutKey>,
+    layer: u64,
+}
+
+impl<'a> Dropout<'a> {
+    /// Nothing is dropped.
+    pub const NONE: Dropout<'static> = Dropout { probability: 0.0, key: None, layer: 0 };
+
+    /// Each weight is dropped with `probability`, below 1; `layer` sets the masks of layers apart.
+    pub fn new(probability: f64, key: &'a DropoutKey, layer: u64) -> Self {
+        Dropout { probability, key: Some(key), layer }
+    }
+
+    /// The probability with which a weight is dropped.
+    pub fn probability(self) -> f64 {
+        if self.key.is_some() { self.probability } else { 0.0 }
+    }
+
+    /// What the kept weights are multiplied by.
+    pub fn scale(self) -> f64 {
+        1.0 / (1.0 - self.probability())
+    }
+
+    /// The draws for weights `[batch, heads, n, m]`; `None` where nothing is dropped.
+    pub fn draws(self, (batch, heads): (i64, i64), (n, m): (i64, i64)) -> Option<Draws> {
+        let key = self.key.filter(|_| self.probability > 0.0)?;
+        let [low, high] = key.of_layer(self.layer);
+        let count = |length| Tensor::arange(length, (Kind::Int, key.device()));
+        let row = count(batch * heads * n).bitwise_xor_tensor(&low);
+        let column = count(m).bitwise_xor_tensor(&high);
+        Some(Draws {
+            rows: counter_hash(counter_hash(row) + &high).view([batch, heads, n, 1]),
+            columns: counter_hash(counter_hash(column) + &low),
+            threshold: ((self.probability * 2f64.powi(32)).round() as i64 + i64::from(i32::MIN)).min(i32::MAX.into()),
+        })
+    }
+}
+
+/// What each weight's draw is made of.
+pub struct Draws {
+    rows: Tensor,    // int32 [batch, heads, N, 1]
+    columns: Tensor, // int32 [M]
+    threshold: i64,
+}
+
+impl Draws {
+    /// Which weights of some queries over the first `keys` keys are dropped: bool `[batch, heads, rows, keys]`.
+    pub fn dropped(&self, rows: &Range<i64>, keys: i64) -> Tensor {
+        let rows = self.rows.narrow(2, rows.start, rows.end - rows.start);
+        let mut x = rows.bitwise_xor_tensor(&self.columns.narrow(0, 0, keys)) * signed(HASH_MULTIPLIERS[0]);
+        xor_shift(&mut x, 15);
+        x *= signed(HASH_MULTIPLIERS[1]);
+        // The product's high bits are the best mixed: they decide.
+        x.less(self.threshold)
+    }
+}

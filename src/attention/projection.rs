@@ -1,0 +1,52 @@
+//! Linear projections, and heads side by side in one axis or each in its own.
+
+use super::mixer::Pass;
+use crate::parameters::{Init, Scope};
+use tch::Tensor;
+
+/// x·Wᵀ, or x·Wᵀ + b.
+pub struct Projection {
+    weight: Tensor, // [out, in]
+    bias: Option<Tensor>,
+}
+
+impl Projection {
+    /// The tensors `weight`, which starts normal with `std`, and, if asked for, `bias`, which starts at zero.
+    pub fn new(mut scope: Scope<'_>, (input, output): (i64, i64), std: f64, bias: bool) -> Self {
+        let weight = scope.tensor("weight", &[output, input], Init::Normal(std));
+        Self { weight, bias: bias.then(|| scope.tensor("bias", &[output], Init::Zeros)) }
+    }
+
+    /// `[batch, N, in]` to `[batch, N, out]`, in the pass's kind.
+    pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
+        let bias = self.bias.as_ref().map(|bias| bias.to_kind(pass.compute));
+        x.to_kind(pass.compute).linear(&self.weight.to_kind(pass.compute), bias)
+    }
+
+    /// `[batch, N, in]` to `[batch, heads, N, out / heads]`.
+    pub fn heads(&self, x: &Tensor, heads: i64, pass: Pass<'_>) -> Tensor {
+        split_heads(&self.forward(x, pass), heads)
+    }
+
+    /// Number of inputs, and the device of the weights.
+    pub fn input(&self) -> (i64, tch::Device) {
+        (self.weight.size()[1], self.weight.device())
+    }
+}
+
+/// `x·Wᵀ` in the pass's kind: `[batch, N, in]` by `[out, in]`.
+pub fn project(x: &Tensor, weight: &Tensor, pass: Pass<'_>) -> Tensor {
+    x.to_kind(pass.compute).linear(&weight.to_kind(pass.compute), None::<&Tensor>)
+}
+
+/// `[batch, N, heads · width]` to `[batch, heads, N, width]`; head h owns columns h·width and following.
+pub fn split_heads(x: &Tensor, heads: i64) -> Tensor {
+    let [batch, n, inner] = x.size()[..] else { unreachable!("activations have three axes") };
+    x.view([batch, n, heads, inner / heads]).transpose(1, 2)
+}
+
+/// `[batch, heads, N, width]` to `[batch, N, heads · width]`.
+pub fn join_heads(x: &Tensor) -> Tensor {
+    let [batch, heads, n, width] = x.size()[..] else { unreachable!("heads have four axes") };
+    x.transpose(1, 2).reshape([batch, n, heads * width])
+}
