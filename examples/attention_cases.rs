@@ -90,7 +90,8 @@ fn main() -> Result<()> {
 fn write(path: &FilePath, arrays: &Arrays) -> Result<()> {
     let data: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> =
         arrays.iter().map(|(name, array)| bytes(name, &array.to_device(Device::Cpu))).collect::<Result<_>>()?;
-    let views = data.iter().map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
+    let views =
+        data.iter().map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
     let views = views.collect::<Result<Vec<_>>>()?;
     safetensors::serialize_to_file(views, None, path).with_context(|| format!("cannot write {}", path.display()))
 }

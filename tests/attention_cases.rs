@@ -1,15 +1,19 @@
-//! Outputs and gradients of an independent float64 program, from `$SYNTH_TEST_DATA/attention-cases`.
+//! Outputs and gradients of independent float64 programs, by every path, in float64 and float32: the cases that
+//! `tests/golden/attention.py` wrote beside itself, and those of `$SYNTH_TEST_DATA/attention-cases`.
 
-use safetensors::SafeTensors;
-use serde_json::Value;
-use std::path::Path;
-use synth::attention::kind::Dimensions;
-use synth::attention::options::AttentionOptions;
-use synth::attention::{Kind, Mask, Pass, SynthesizedAttention};
-use synth::parameters::Parameters;
-use tch::{Device, Kind as NumberKind, Tensor};
+#[path = "../examples/attention_case/mod.rs"]
+mod attention_case;
 
-const PASS: Pass = Pass { training: false, compute: NumberKind::Double };
+use attention_case::{Arrays, Case};
+use std::path::{Path as FilePath, PathBuf};
+use synth::attention::Path;
+use tch::{Device, Kind, Tensor};
+
+#[test]
+fn layers_equal_the_committed_numbers() {
+    let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/attention");
+    check_every_path(&folder, [48, 21, 13]);
+}
 
 #[test]
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
@@ -17,92 +21,66 @@ fn layers_equal_the_independent_program() {
     let Some(folder) = std::env::var_os("SYNTH_TEST_DATA") else {
         return eprintln!("skipped: SYNTH_TEST_DATA is not set");
     };
-    let folder = Path::new(&folder).join("attention-cases");
-    let Ok(index) = std::fs::read_to_string(folder.join("index.json")) else {
+    let folder = PathBuf::from(folder).join("attention-cases");
+    if !folder.join("index.json").exists() {
         return eprintln!("skipped: {} has no index.json", folder.display());
-    };
-    let rows: Vec<Value> = serde_json::from_str(&index).unwrap();
-    let mut compared = 0;
-    for row in rows.iter().filter(|row| built(row)) {
-        let name = row["name"].as_str().unwrap();
-        let file = std::fs::read(folder.join(format!("{name}.safetensors"))).unwrap();
-        let file = SafeTensors::deserialize(&file).unwrap();
-        // Our projections have no biases.
-        if file.tensor("parameter.value.bias").is_err() {
-            check(row, &file);
-            compared += 1;
+    }
+    check_every_path(&folder, [126, 52, 30]);
+}
+
+/// Checks all cases; `least` are the numbers of cases in all, on the fused and on the shared path, so that none falls
+/// out unnoticed.
+fn check_every_path(folder: &FilePath, least: [usize; 3]) {
+    let cases = attention_case::read(folder).unwrap();
+    let [all, fused, shared] = least;
+    let paths = [
+        (None, all),
+        (Some(Path::Materialised), all),
+        (Some(Path::Blockwise), all),
+        (Some(Path::Fused), fused),
+        (Some(Path::Shared), shared),
+    ];
+    for (number, tolerance) in [(Kind::Double, 1e-9), (Kind::Float, 1e-5)] {
+        for (path, least) in paths {
+            let compared = cases.iter().filter(|case| agrees(case, path, number, tolerance)).count();
+            assert!(compared >= least, "{path:?} in {number:?}: only {compared} cases were compared");
         }
     }
-    // vanilla and random: full, causal, padding, both, cross, empty, one head.
-    assert!(compared >= 14, "only {compared} cases were compared");
 }
 
-/// Kinds and positions that the layer has: an added bias comes with relative positions.
-fn built(row: &Value) -> bool {
-    let kind = row["kind"].as_str().unwrap();
-    Kind::ALL.iter().any(|built| built.name() == kind) && !row["name"].as_str().unwrap().ends_with("@relative")
+/// Whether the path computes the case, as expected within `tolerance`.
+fn agrees(case: &Case, path: Option<Path>, number: Kind, tolerance: f64) -> bool {
+    let Some(found) = case.run(path, number, Device::Cpu).unwrap() else { return false };
+    let differences = differences(case, &found, tolerance);
+    assert!(differences.is_empty(), "{}, {path:?} in {number:?}: {}", case.name(), differences.join(", "));
+    true
 }
 
-fn check(row: &Value, file: &SafeTensors<'_>) {
-    let name = row["name"].as_str().unwrap();
-    let number = |key: &str| row[key].as_i64().unwrap();
-    let dimensions = Dimensions {
-        d_model: number("d_model"),
-        heads: number("heads"),
-        head_width: number("head_width"),
-        max_length: number("max_length"),
-    };
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == row["kind"]).unwrap();
-    let mut parameters = Parameters::new(1, Device::Cpu, NumberKind::Double);
-    let options = AttentionOptions { kind, ..Default::default() };
-    let layer = SynthesizedAttention::new(parameters.root(), kind, &options, dimensions, 0.0, 1.0);
-    tch::no_grad(|| {
-        for parameter in parameters.iter() {
-            let key = parameter.name.strip_suffix(".weight").unwrap_or(&parameter.name);
-            let values = read(file, &format!("parameter.{}", parameter.name))
-                .or_else(|| read(file, &format!("parameter.{key}")))
-                .unwrap_or_else(|| panic!("{name} lacks {}: {:?}", parameter.name, file.names()));
-            parameter.tensor.shallow_clone().copy_(&values);
+/// What differs by more than `tolerance`: the largest absolute difference over max(1, the largest expected value).
+fn differences(case: &Case, found: &Arrays, tolerance: f64) -> Vec<String> {
+    let arrays = case.arrays().unwrap();
+    let real = arrays["compare"].unsqueeze(-1);
+    let mut list = Vec::new();
+    for (name, expected) in &arrays {
+        let trained = name.strip_prefix("gradient.").is_some_and(|name| !case.frozen().contains(&name));
+        if name != "output" && !trained {
+            continue;
         }
-    });
-    let x = read(file, "x").unwrap().set_requires_grad(true);
-    let memory = read(file, "memory").map(|memory| memory.set_requires_grad(true));
-    let mask = Mask { causal: row["causal"].as_bool().unwrap(), key_lengths: read(file, "key_lengths") };
-    let y = layer.attend_to(&x, memory.as_ref().unwrap_or(&x), &mask, PASS).unwrap();
-    let real = read(file, "compare").unwrap().unsqueeze(-1).to_kind(NumberKind::Double);
-    close(name, "output", &(&y * &real), &(read(file, "output").unwrap() * &real));
-    // Undefined outputs have no gradient upstream.
-    (&y * read(file, "upstream").unwrap()).sum(NumberKind::Double).backward();
-    close(name, "gradient.x", &x.grad(), &read(file, "gradient.x").unwrap());
-    if let Some(memory) = memory {
-        close(name, "gradient.memory", &memory.grad(), &read(file, "gradient.memory").unwrap());
+        let Some(found) = found.get(name) else {
+            list.push(format!("{name} is missing"));
+            continue;
+        };
+        assert_eq!(found.size(), expected.size(), "{}: {name}", case.name());
+        let gap = found.to_kind(Kind::Double) - expected;
+        let gap = if name == "output" { gap * &real } else { gap };
+        let gap = largest(&gap) / largest(expected).max(1.0);
+        if gap.is_nan() || gap > tolerance {
+            list.push(format!("{name} differs by {gap:.2e}"));
+        }
     }
-    for parameter in parameters.iter() {
-        let key = parameter.name.strip_suffix(".weight").unwrap_or(&parameter.name);
-        let expected =
-            read(file, &format!("gradient.{}", parameter.name)).or_else(|| read(file, &format!("gradient.{key}")));
-        close(name, &parameter.name, &parameter.tensor.grad(), &expected.unwrap());
-    }
+    list
 }
 
-fn close(case: &str, what: &str, found: &Tensor, expected: &Tensor) {
-    // Random scores do not depend on the queries' input: no gradient is one of zero.
-    let found = if found.defined() { found.shallow_clone() } else { expected.zeros_like() };
-    assert_eq!(found.size(), expected.size(), "{case}: {what}");
-    let scale = expected.abs().max().double_value(&[]).max(1.0);
-    let gap = (found - expected).abs().max().double_value(&[]) / scale;
-    assert!(gap <= 1e-9, "{case}: {what} differs by {gap:e}");
-}
-
-fn read(file: &SafeTensors<'_>, name: &str) -> Option<Tensor> {
-    let view = file.tensor(name).ok()?;
-    let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-    let kind = match view.dtype() {
-        safetensors::Dtype::F64 => NumberKind::Double,
-        safetensors::Dtype::I64 => NumberKind::Int64,
-        safetensors::Dtype::BOOL => NumberKind::Bool,
-        safetensors::Dtype::U8 => NumberKind::Uint8,
-        other => panic!("{name} is {other:?}"),
-    };
-    Some(Tensor::from_data_size(view.data(), &shape, kind))
+fn largest(x: &Tensor) -> f64 {
+    if x.numel() == 0 { 0.0 } else { x.abs().max().double_value(&[]) }
 }

@@ -65,6 +65,8 @@ impl Case {
             let name = format!("parameter.{}", parameter.name);
             let values = array(&name).with_context(|| format!("{} has no {name}", self.file.display()))?;
             let values = if parameter.name == "mixture" { values.index_select(0, &rows) } else { values };
+            let frozen = self.frozen().contains(&parameter.name.as_str());
+            ensure!(parameter.tensor.requires_grad() != frozen, "{}: frozen or not?", parameter.name);
             tch::no_grad(|| parameter.tensor.shallow_clone().copy_(&values));
         }
         let leaf = |name: &str| array(name).map(|array| array.set_requires_grad(true));
@@ -86,42 +88,19 @@ impl Case {
         }
         for parameter in parameters.trainable() {
             let gradient = gradient(&parameter.tensor);
-            let gradient =
-                if parameter.name == "mixture" { gradient.zeros_like().index_copy(0, &rows, &gradient) } else { gradient };
+            let gradient = if parameter.name == "mixture" {
+                gradient.zeros_like().index_copy(0, &rows, &gradient)
+            } else {
+                gradient
+            };
             found.insert(format!("gradient.{}", parameter.name), gradient);
         }
         Ok(Some(found))
     }
 
-    /// What differs by more than `tolerance`: the largest absolute difference over max(1, the largest expected value).
-    ///
-    /// # Errors
-    /// A case that is damaged.
-    pub fn differences(&self, found: &Arrays, tolerance: f64) -> Result<Vec<String>> {
-        let arrays = self.arrays()?;
-        let real = arrays.get("compare").context("a case tells what is defined")?.unsqueeze(-1);
-        let frozen: Vec<&str> =
-            self.row["frozen"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let mut list = Vec::new();
-        for (name, expected) in &arrays {
-            let trained = name.strip_prefix("gradient.").is_some_and(|name| !frozen.contains(&name));
-            if name != "output" && !trained {
-                continue;
-            }
-            let Some(found) = found.get(name) else {
-                list.push(format!("{name} is missing"));
-                continue;
-            };
-            ensure!(found.size() == expected.size(), "{}: {name} has the shape {:?}", self.name(), found.size());
-            let gap = found.to_device(Device::Cpu).to_kind(NumberKind::Double) - expected;
-            let gap = if name == "output" { gap * &real } else { gap };
-            let largest = |x: &Tensor| if x.numel() == 0 { 0.0 } else { x.abs().max().double_value(&[]) };
-            let gap = largest(&gap) / largest(expected).max(1.0);
-            if !(gap <= tolerance) {
-                list.push(format!("{name} differs by {gap:.2e}"));
-            }
-        }
-        Ok(list)
+    /// The parameters that are not trained.
+    pub fn frozen(&self) -> Vec<&str> {
+        self.row["frozen"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     fn field(&self, name: &str) -> Result<&str> {
@@ -157,7 +136,11 @@ impl Case {
         kind.parts().filter_map(row).map(|row| row as i64).collect()
     }
 
-    fn arrays(&self) -> Result<Arrays> {
+    /// Everything in the case's file.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn arrays(&self) -> Result<Arrays> {
         let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         let file = SafeTensors::deserialize(&bytes).with_context(|| self.file.display().to_string())?;
         file.iter().map(|(name, view)| Ok((name.to_owned(), tensor(&view)?))).collect()

@@ -78,9 +78,7 @@ pub fn attend_by(path: Path, scores: &Scores, v: &Tensor, mask: &Mask, dropout: 
     let probability = dropout.probability();
     match path {
         Path::Shared => shared::applies(scores).then(|| shared::attend(scores, v, mask, dropout)),
-        Path::Fused => {
-            Operands::where_fused(scores, v, mask, probability).map(|operands| operands.attend(probability))
-        }
+        Path::Fused => Operands::where_fused(scores, v, mask, probability).map(|operands| operands.attend(probability)),
         Path::Blockwise => Some(blockwise::attend(scores, v, mask, dropout)),
         Path::Materialised => Some(materialised::attend(scores, v, mask, dropout)),
     }

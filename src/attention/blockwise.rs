@@ -25,14 +25,7 @@ pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) ->
 }
 
 /// [`attend`] with blocks of about `entries` scores, of `rows` queries at least.
-fn attend_in_blocks(
-    scores: &Scores,
-    v: &Tensor,
-    mask: &Mask,
-    dropout: Dropout<'_>,
-    entries: i64,
-    rows: i64,
-) -> Tensor {
+fn attend_in_blocks(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>, entries: i64, rows: i64) -> Tensor {
     let [batch, heads, m, _] = v.size()[..] else { unreachable!("values have four axes") };
     let mut blocks = Blocks {
         operands: Operands::new(scores, v),
@@ -239,7 +232,9 @@ fn add_factors((a, b): (&Operand, &Operand), factors: &Factors, (start, count): 
     let grid = gradient.constant_pad_nd([0, reach * width - keys]).view([batch, heads, rows, reach, width]);
     let outer = rows_of(&factors.a, 3, 0, reach);
     a.add_where_wanted(start, count, || (&grid * factors.b.unsqueeze(-2)).sum_dim_intlist(LAST, false, None::<Kind>));
-    b.add_where_wanted(start, count, || (&grid * outer.unsqueeze(-1)).sum_dim_intlist(LAST_BUT_ONE, false, None::<Kind>));
+    b.add_where_wanted(start, count, || {
+        (&grid * outer.unsqueeze(-1)).sum_dim_intlist(LAST_BUT_ONE, false, None::<Kind>)
+    });
 }
 
 const LAST: &[i64] = &[-1];

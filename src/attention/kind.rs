@@ -27,14 +27,8 @@ pub enum Part {
 
 impl Part {
     /// Every part, in canonical order.
-    pub const ALL: [Part; 6] = [
-        Part::FactorizedRandom,
-        Part::FixedRandom,
-        Part::Random,
-        Part::FactorizedDense,
-        Part::Dense,
-        Part::Vanilla,
-    ];
+    pub const ALL: [Part; 6] =
+        [Part::FactorizedRandom, Part::FixedRandom, Part::Random, Part::FactorizedDense, Part::Dense, Part::Vanilla];
 
     /// What the part's own file tells of it.
     pub fn variant(self) -> &'static Variant {

@@ -20,12 +20,7 @@ pub struct Mixture {
 
 impl Mixture {
     /// The tensor `mixture` below `scope`, where the kind has one.
-    pub fn new(
-        scope: &mut Scope<'_>,
-        kind: Kind,
-        options: &AttentionOptions,
-        dimensions: Dimensions,
-    ) -> Option<Self> {
+    pub fn new(scope: &mut Scope<'_>, kind: Kind, options: &AttentionOptions, dimensions: Dimensions) -> Option<Self> {
         let shape = kind.mixture_shape(options, dimensions.heads)?;
         Some(Self { logits: scope.tensor("mixture", &shape, Init::Zeros) })
     }

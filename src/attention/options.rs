@@ -39,18 +39,18 @@ pub struct AttentionOptions {
     pub dense: DenseOptions,
     /// `[attention.factorized-dense]`.
     #[serde(rename = "factorized-dense")]
-    #[garde(rename("factorized-dense"), dive)]
+    #[garde(dive)]
     pub factorized_dense: FactorizedDenseOptions,
     /// `[attention.random]`.
     #[garde(dive)]
     pub random: RandomOptions,
     /// `[attention.fixed-random]`.
     #[serde(rename = "fixed-random")]
-    #[garde(rename("fixed-random"), dive)]
+    #[garde(dive)]
     pub fixed_random: RandomOptions,
     /// `[attention.factorized-random]`.
     #[serde(rename = "factorized-random")]
-    #[garde(rename("factorized-random"), dive)]
+    #[garde(dive)]
     pub factorized_random: FactorizedRandomOptions,
     /// `[attention.mixture]`.
     #[garde(skip)]
@@ -78,22 +78,28 @@ impl Default for AttentionOptions {
 }
 
 impl AttentionOptions {
-    /// The kind of each self-attention of a decoder of `layers` layers.
-    pub fn decoder_kinds(&self, layers: i64) -> Vec<Kind> {
+    /// Every kind that some attention has, of a model of `layers` layers; a kind may stand there twice.
+    pub fn every_kind(&self, layers: i64) -> impl Iterator<Item = Kind> {
+        let others = [self.encoder, self.cross].into_iter().flatten();
+        self.decoder_layers(layers).into_iter().map(|(kind, _)| kind).chain(others)
+    }
+
+    /// The self-attentions of a decoder of `layers` layers, from the first layer on: kinds, and how many layers in a
+    /// row have each.
+    pub fn decoder_layers(&self, layers: i64) -> Vec<(Kind, i64)> {
         match &self.layers {
-            Some(kinds) => kinds.clone(),
-            None => vec![self.decoder.unwrap_or(self.kind); layers as usize],
+            Some(kinds) => kinds.chunk_by(|one, next| one == next).map(|run| (run[0], run.len() as i64)).collect(),
+            None => vec![(self.decoder.unwrap_or(self.kind), layers)],
         }
     }
 }
 
-/// One name for the kinds of a stack of layers: that of the kind where all are one, else each run of equal
-/// layers with its length, `2xvanilla.4xrandom`.
-pub fn label(kinds: &[Kind]) -> String {
-    let runs: Vec<&[Kind]> = kinds.chunk_by(|one, next| one == next).collect();
-    match runs[..] {
-        [run] => run[0].to_string(),
-        _ => runs.iter().map(|run| format!("{}x{}", run.len(), run[0])).collect::<Vec<_>>().join("."),
+/// One name for the layers of [`AttentionOptions::decoder_layers`]: that of the kind where all are one, else
+/// `2xvanilla.4xrandom`.
+pub fn label(layers: &[(Kind, i64)]) -> String {
+    match layers {
+        [(kind, _)] => kind.to_string(),
+        _ => layers.iter().map(|(kind, count)| format!("{count}x{kind}")).collect::<Vec<_>>().join("."),
     }
 }
 
@@ -122,24 +128,32 @@ pub struct DenseOptions {
 pub struct FactorizedDenseOptions {
     /// Widths of the two factors; ⌈√max_length⌉ and what then reaches max_length where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(dive)]
+    #[garde(inner(custom(FactorWidths::check)))]
     pub factors: Option<FactorWidths>,
 }
 
 /// `attention.factorized-dense.factors`: a, or a and b.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "an integer or a list of two")]
 pub enum FactorWidths {
     /// a; b = ⌈max_length / a⌉.
-    First(#[garde(range(min = 1))] i64),
+    First(i64),
     /// a and b.
-    Both(#[garde(range(min = 1))] i64, #[garde(range(min = 1))] i64),
+    Both(i64, i64),
+}
+
+impl FactorWidths {
+    fn check(&self, _context: &()) -> garde::Result {
+        let (Self::First(least) | Self::Both(least, _)) = *self;
+        let least = if let Self::Both(_, b) = *self { least.min(b) } else { least };
+        if least < 1 { Err(garde::Error::new("expected widths of at least 1")) } else { Ok(()) }
+    }
 }
 
 impl FactorizedDenseOptions {
     /// Widths (a, b) of the factors for tables of `max_length` positions.
     pub fn widths(&self, max_length: i64) -> (i64, i64) {
-        let second = |a: i64| (max_length + a - 1) / a;
+        let second = |a: i64| max_length / a + i64::from(max_length % a != 0);
         match self.factors {
             Some(FactorWidths::Both(a, b)) => (a, b),
             Some(FactorWidths::First(a)) => (a, second(a)),
@@ -241,8 +255,12 @@ mod tests {
 
     #[test]
     fn a_label_tells_the_layers() {
-        let kinds = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<Kind>>();
-        assert_eq!(label(&kinds(&["random", "random"])), "random");
-        assert_eq!(label(&kinds(&["vanilla", "random+vanilla", "random+vanilla"])), "1xvanilla.2xrandom+vanilla");
+        let label_of = |names: &[&str]| {
+            let kinds = names.iter().map(|name| name.parse().unwrap()).collect();
+            label(&AttentionOptions { layers: Some(kinds), ..Default::default() }.decoder_layers(names.len() as i64))
+        };
+        assert_eq!(label_of(&["random", "random"]), "random");
+        assert_eq!(label_of(&["vanilla", "vanilla+random", "random+vanilla"]), "1xvanilla.2xrandom+vanilla");
+        assert_eq!(label(&AttentionOptions::default().decoder_layers(6)), "vanilla");
     }
 }

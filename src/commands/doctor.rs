@@ -1,7 +1,7 @@
 //! `synth doctor`: what was found against what is expected, and what to do about each problem.
 
-use super::{Build, attention_paths};
 use super::output::{print, print_json};
+use super::{Build, attention_paths};
 use crate::cli::DoctorArguments;
 use crate::data::datasets;
 use crate::libtorch::context;

@@ -5,7 +5,7 @@ use super::keys::{find, remove};
 use toml::Table;
 
 /// A key, and those that cannot stand beside it.
-const ALTERNATIVES: [(&str, &[&str]); 7] = [
+const ALTERNATIVES: [(&str, &[&str]); 10] = [
     ("train.steps", &["train.epochs"]),
     ("train.epochs", &["train.steps"]),
     ("train.batch_size", &["train.batch_tokens"]),
@@ -13,6 +13,9 @@ const ALTERNATIVES: [(&str, &[&str]); 7] = [
     ("data.dataset", &["data.path", "data.split", "data.train", "data.validation", "data.test"]),
     ("data.path", &["data.dataset", "data.train", "data.validation", "data.test"]),
     ("data.train", &["data.dataset", "data.path", "data.split"]),
+    ("attention.kind", &["attention.layers"]),
+    ("attention.decoder", &["attention.layers"]),
+    ("attention.layers", &["attention.decoder"]),
 ];
 
 /// Takes out of `table` what cannot stand beside a key that `over` gives; what is `protected` stays, so that two
@@ -41,6 +44,13 @@ mod tests {
         let mut below = table("train = { steps = 5, accumulate = 2 }\ndata = { path = \"a\", split = [1.0] }");
         make_way(&mut below, &table("train.epochs = 2\ndata.dataset = \"x\""), |_| false);
         assert_eq!(below, table("train = { accumulate = 2 }\ndata = {}"));
+    }
+
+    #[test]
+    fn one_kind_takes_the_place_of_a_hybrid() {
+        let mut below = table("attention = { layers = [\"random\"], dropout = 0.1 }");
+        make_way(&mut below, &table("attention.kind = \"dense\""), |_| false);
+        assert_eq!(below, table("attention = { dropout = 0.1 }"));
     }
 
     #[test]

@@ -49,11 +49,20 @@ pub(super) fn wrong_shape(error: &serde_path_to_error::Error<toml::de::Error>, o
 /// A value outside its range. The first is told: the rest shows when that one is right.
 pub(super) fn out_of_range(report: &garde::Report, table: &Table, origins: &Provenance) -> anyhow::Error {
     let Some((path, error)) = report.iter().next() else { return crate::refusal!("a value is out of range") };
-    let key = path.to_string();
+    let key = spelled(&path.to_string(), table);
     let found = find(table, &key).map_or(String::new(), |value| format!("found {value}, "));
     let expected =
         error.message().replace("lower than", "expected at least").replace("greater than", "expected at most");
     origins.refusal(&key, format!("{found}{expected}"))
+}
+
+/// The key as the table spells it: garde has a field's name in Rust, which may not be that in the TOML.
+fn spelled(key: &str, table: &Table) -> String {
+    key.split('.').fold(String::new(), |above, name| {
+        let below = |name: &str| if above.is_empty() { name.to_owned() } else { format!("{above}.{name}") };
+        let hyphens = below(&name.replace('_', "-"));
+        if find(table, &hyphens).is_some() { hyphens } else { below(name) }
+    })
 }
 
 /// The names that the configuration takes for a value of type `T`, an enum of names.

@@ -50,7 +50,7 @@ pub struct Experiment {
 impl Experiment {
     /// One name for what its self-attentions are: a kind, or the runs of layers of a hybrid.
     pub fn kind(&self) -> String {
-        label(&self.attention.decoder_kinds(self.model.layers))
+        label(&self.attention.decoder_layers(self.model.layers))
     }
 
     /// The name of a run that is given none: `<kind>-s<seed>`.

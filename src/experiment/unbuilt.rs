@@ -52,7 +52,8 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 /// Keys that take a kind of attention.
-const KIND_KEYS: &[&str] = &["attention.kind", "attention.encoder", "attention.decoder", "attention.cross"];
+const KIND_KEYS: &[&str] =
+    &["attention.kind", "attention.encoder", "attention.decoder", "attention.cross", "attention.layers"];
 
 /// Kinds of attention.
 const KINDS: &[&str] = &[
@@ -81,9 +82,10 @@ pub(super) fn check(table: &Table, origins: &Provenance) -> Result<()> {
         }
     }
     for key in KIND_KEYS {
-        if let Some(kind) = find(table, key).and_then(Value::as_str)
-            && kind.split('+').any(|part| KINDS.contains(&part))
-        {
+        let value = find(table, key);
+        let list = value.and_then(Value::as_array).into_iter().flatten();
+        let mut kinds = value.into_iter().chain(list).filter_map(Value::as_str);
+        if let Some(kind) = kinds.find(|kind| kind.split('+').any(|part| KINDS.contains(&part))) {
             return Err(not_built(key, kind, origins));
         }
     }
@@ -128,6 +130,9 @@ mod tests {
             refused("[attention]\nkind = \"fnet\"\n").unwrap(),
             "x.toml:2: attention.kind = \"fnet\" is not built yet; built: vanilla, dense, factorized-dense, random, \
              fixed-random, factorized-random"
+        );
+        assert!(
+            refused("[attention]\nlayers = [\"vanilla\", \"local\"]\n").unwrap().contains("\"local\" is not built")
         );
         assert!(refused("[attention]\ndecoder = \"fnet+vanilla\"\n").unwrap().contains("is not built yet"));
         assert_eq!(

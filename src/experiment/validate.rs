@@ -3,6 +3,7 @@
 use super::keys::leaves;
 use super::provenance::Provenance;
 use super::schema::Experiment;
+use crate::attention::Part;
 use crate::model::options::{Architecture, Positions};
 use crate::runs::{LONGEST_NAME, NAME_PATTERN, is_name};
 use crate::tasks::options::TaskKind;
@@ -20,6 +21,7 @@ pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()>
     check_data(experiment, origins)?;
     check_split(experiment, origins)?;
     check_model(experiment, origins)?;
+    check_attention(experiment, origins)?;
     check_length_of_training(experiment, origins)?;
     check_batch(experiment, origins)?;
     check_best(experiment, origins)?;
@@ -128,6 +130,36 @@ fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     Ok(())
 }
 
+fn check_attention(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let (model, attention) = (&experiment.model, &experiment.attention);
+    if let Some(kinds) = &attention.layers {
+        if kinds.len() as i64 != model.layers {
+            let what = format!("found {} kinds, expected one per layer, model.layers = {}", kinds.len(), model.layers);
+            return Err(origins.refusal_of(&["attention.layers", "model.layers"], what));
+        }
+        if attention.decoder.is_some() {
+            let what = "stands beside attention.layers, expected one of the two";
+            return Err(origins.refusal("attention.decoder", what));
+        }
+    }
+    // Options of a part that no layer has are nobody's business: a sweep over kinds shares one base.
+    let used = |part: Part| attention.every_kind(model.layers).any(|kind| kind.has(part));
+    let (dense, width) = (&attention.dense, model.head_width());
+    if used(Part::Dense) && dense.shared_query && dense.hidden.is_some_and(|hidden| hidden != width) {
+        let what = format!(
+            "found {}, expected the head's width {width}, or none, with attention.dense.shared_query",
+            dense.hidden.unwrap_or(width)
+        );
+        return Err(origins.refusal_of(&["attention.dense.hidden", "attention.dense.shared_query"], what));
+    }
+    let (a, b) = attention.factorized_dense.widths(model.max_length);
+    if used(Part::FactorizedDense) && a.checked_mul(b).is_some_and(|reach| reach < model.max_length) {
+        let what = format!("{a} · {b} is less than model.max_length = {}, expected at least that", model.max_length);
+        return Err(origins.refusal_of(&["attention.factorized-dense.factors", "model.max_length"], what));
+    }
+    Ok(())
+}
+
 fn check_length_of_training(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let schedule = &experiment.optimizer.schedule;
     match (experiment.train.steps, experiment.train.epochs) {
@@ -183,11 +215,17 @@ fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 fn check_sizes(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let (model, train) = (&experiment.model, &experiment.train);
     let (length, layers) = (model.max_length, model.layers);
+    let attention = &experiment.attention;
+    let hidden = attention.dense.hidden.unwrap_or(model.head_width());
+    let (a, b) = attention.factorized_dense.widths(length);
     let products = [
         ("model.d_model", [model.d_model, model.d_model, layers, 1]),
         ("model.d_ff", [model.d_model, model.d_ff(), layers, 1]),
         ("model.head_width", [model.d_model, model.heads, model.head_width(), layers]),
         ("model.max_length", [length, length, model.heads, layers]),
+        ("attention.dense.hidden", [model.d_model.max(length), model.heads, hidden, layers]),
+        ("attention.factorized-dense.factors", [model.d_model, model.heads, a.max(b), layers]),
+        ("attention.factorized-random.rank", [length, model.heads, attention.factorized_random.rank, layers]),
         ("model.max_length", [length, model.d_model, 1, 1]),
         ("train.batch_size", [train.batch_size.unwrap_or(32), length, model.d_model, train.accumulate]),
         ("train.batch_tokens", [train.batch_tokens.unwrap_or(1), model.d_model, train.accumulate, 1]),

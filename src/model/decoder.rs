@@ -37,10 +37,10 @@ impl Decoder {
         let embedding = table(root.enter("embedding"));
         let positions = PositionEncoding::new(&mut root, model.positions, model.max_length, model.d_model, &embedding);
         let mut decoder = root.enter("decoder");
-        let kinds = attention.decoder_kinds(model.layers).into_iter().enumerate();
-        let blocks = kinds
-            .map(|(i, kind)| Block::new(decoder.enter("layers").enter(i), model, attention, kind))
-            .collect();
+        let layers = attention.decoder_layers(model.layers).into_iter();
+        let kinds = layers.flat_map(|(kind, count)| std::iter::repeat_n(kind, count as usize)).enumerate();
+        let blocks =
+            kinds.map(|(i, kind)| Block::new(decoder.enter("layers").enter(i), model, attention, kind)).collect();
         let norm = LayerNorm::new(decoder.enter("norm"), model.d_model);
         let output = if model.tie_embeddings { embedding.shallow_clone() } else { table(root.enter("output")) };
         Self { embedding, positions, blocks, norm, output, dropout: model.dropout, max_length: model.max_length }

@@ -2,6 +2,7 @@
 
 use super::options::{ModelOptions, Positions};
 use crate::attention::options::AttentionOptions;
+use crate::attention::{Dimensions, Kind};
 
 /// Numbers of parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,20 +18,20 @@ pub fn decoder_size(model: &ModelOptions, attention: &AttentionOptions, vocabula
     let [d_model, d_ff] = [model.d_model, model.d_ff()].map(|n| n as u128);
     let norm = 2 * d_model;
     let feed_forward = 2 * d_model * d_ff + d_ff + d_model;
-    let kinds = attention.decoder_kinds(model.layers);
-    let attentions: u128 = kinds.iter().map(|kind| kind.parameters(attention, model.dimensions())).sum();
-    let blocks = attentions + kinds.len() as u128 * (feed_forward + 2 * norm);
+    let layers = attention.decoder_layers(model.layers);
+    let of_each = |parameters: fn(Kind, &AttentionOptions, Dimensions) -> u128| -> u128 {
+        let layers = layers.iter();
+        layers.map(|(kind, count)| *count as u128 * parameters(*kind, attention, model.dimensions())).sum()
+    };
+    let blocks = of_each(Kind::parameters) + model.layers as u128 * (feed_forward + 2 * norm);
     let table = u128::from(vocabulary) * d_model;
     let tables = if model.tie_embeddings { table } else { 2 * table };
     let positions = if model.positions == Positions::Learned { model.max_length as u128 * d_model } else { 0 };
-    Size {
-        total: tables + positions + blocks + norm,
-        frozen: kinds.iter().map(|kind| kind.frozen_parameters(attention, model.dimensions())).sum(),
-    }
+    Size { total: tables + positions + blocks + norm, frozen: of_each(Kind::frozen_parameters) }
 }
 
 /// Floating-point operations of the decoder-only model's forward pass over `batch` sequences of `length` tokens, 2 per
-/// multiply-add of every matrix product (attention as [`Kind::flops`](crate::attention::Kind::flops) counts it). A
+/// multiply-add of every matrix product (attention as [`Kind::flops`] counts it). A
 /// training step takes three times as many.
 pub fn decoder_flops(
     model: &ModelOptions,
@@ -40,11 +41,11 @@ pub fn decoder_flops(
 ) -> u128 {
     let [d_model, d_ff] = [model.d_model, model.d_ff()].map(|n| n as u128);
     let tokens = u128::from(batch) * u128::from(length);
-    let layer = |kind: crate::attention::Kind| {
-        kind.flops(attention, model.dimensions(), (batch, length, length)) + 4 * tokens * d_model * d_ff
-    };
-    let layers: u128 = attention.decoder_kinds(model.layers).into_iter().map(layer).sum();
-    layers + 2 * tokens * d_model * u128::from(vocabulary)
+    let of_layer =
+        |kind: Kind| kind.flops(attention, model.dimensions(), (batch, length, length)) + 4 * tokens * d_model * d_ff;
+    let layers = attention.decoder_layers(model.layers).into_iter();
+    let blocks: u128 = layers.map(|(kind, count)| count as u128 * of_layer(kind)).sum();
+    blocks + 2 * tokens * d_model * u128::from(vocabulary)
 }
 
 /// Bytes that training needs at least: weights, and of the trained ones gradients and AdamW's two moments.
@@ -56,7 +57,6 @@ pub fn training_bytes(size: Size, bytes_per_number: u128) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention::Kind;
     use crate::model::Decoder;
     use crate::parameters::Parameters;
 

@@ -127,6 +127,7 @@ pub(super) mod tests {
             seed: 9,
             datasets: BTreeMap::from_iter([("text".into(), "ab".into())]),
             parameters: ParameterCounts { total: 10, trainable: 9, attention: 4, embedding: 3 },
+            flops: Some(Flops { forward_per_token: 12.5, training_step: 1e9 }),
             dropout_mask: Some("shared".into()),
             attention_path: "shared".into(),
             precision: "fp32".into(),

@@ -42,9 +42,13 @@ fn parts_that_are_unknown_or_not_built_yet() {
     let place = Place::new();
     let attention = |kind: &str| format!("[attention]\nkind = \"{kind}\"\n[train]");
     for (kind, expected) in [
-        ("dense", "attention.kind = \"dense\" is not built yet; built: vanilla, random"),
-        ("random+vanilla", "attention.kind = \"random+vanilla\" is not built yet"),
-        ("denes", "attention.kind: found \"denes\", expected vanilla, random"),
+        ("fnet", "attention.kind = \"fnet\" is not built yet; built: vanilla, dense, factorized-dense, random, "),
+        (
+            "denes",
+            "attention.kind: found \"denes\"; did you mean \"dense\"? expected vanilla, dense, factorized-dense, ",
+        ),
+        ("vanilla+denes", "attention.kind: found \"denes\"; did you mean \"dense\"? expected vanilla, dense, "),
+        ("random+random", "attention.kind: found a mixture that names random twice, expected each part once"),
     ] {
         let text = EXPERIMENT.replace("[train]", &attention(kind));
         place.write("wrong.toml", text);

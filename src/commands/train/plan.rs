@@ -8,6 +8,7 @@ use crate::data::datasets;
 use crate::data::splits::{self, Splits};
 use crate::data::tokenizer::Tokenizer;
 use crate::experiment::{self, Experiment, resume};
+use crate::model::options::Architecture;
 use crate::refuse;
 use crate::runs::{Environment, Mode, RunFolder, Status, Summary};
 use anyhow::{Result, bail};
@@ -60,11 +61,23 @@ impl Plan {
             device,
             mode,
         };
+        plan.warn_of_unused_keys();
         RunFolder::check(&plan.results, &plan.experiment.name, &plan.run, mode)?;
         if let Some(saved) = plan.saved()? {
             resume::check_resume(&saved, &plan.experiment)?;
         }
         Ok(plan)
+    }
+
+    /// Keys that are meant for a part which the architecture lacks.
+    fn warn_of_unused_keys(&self) {
+        let (attention, architecture) = (&self.experiment.attention, self.experiment.model.architecture);
+        let Architecture::Decoder = architecture;
+        for (key, given) in [("encoder", attention.encoder.is_some()), ("cross", attention.cross.is_some())] {
+            if given {
+                tracing::warn!("attention.{key} has no effect: model.architecture = \"decoder\" has no encoder");
+            }
+        }
     }
 
     /// Checks that the data is there and that the model fits.

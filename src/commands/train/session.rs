@@ -9,8 +9,8 @@ use crate::commands::Build;
 use crate::data::tokenizer::Tokenizer;
 use crate::experiment;
 use crate::libtorch::{context, memory};
-use crate::model::size::decoder_flops;
 use crate::memory::peak_memory_mib;
+use crate::model::size::decoder_flops;
 use crate::panics;
 use crate::runs::{
     Environment, Flops, Metrics, MetricsWriter, RunFolder, Split, Status, Summary, atomic, environment, index, metrics,
@@ -122,8 +122,8 @@ impl<'a> Session<'a> {
             crate::device::label(self.plan.device)
         );
         let dropout = experiment.attention.dropout.unwrap_or(experiment.model.dropout);
-        let kinds = experiment.attention.decoder_kinds(experiment.model.layers);
-        let shared = kinds.iter().map(|kind| kind.capabilities().batch_independent);
+        let layers = experiment.attention.decoder_layers(experiment.model.layers);
+        let shared = layers.iter().map(|(kind, _)| kind.capabilities().batch_independent);
         let masks = distinct(shared.map(|shared| if shared { "shared" } else { "per-sample" }));
         Ok(Environment {
             synth: env!("CARGO_PKG_VERSION").into(),

@@ -107,15 +107,18 @@ fn unknown_values_name_what_was_expected() {
     let text = format!("{LEAST}[attention]\nkind = \"rondom\"\n");
     assert_eq!(
         error(&text, &[]),
-        "x.toml:12: attention.kind: found \"rondom\"; did you mean \"random\"? expected vanilla, random"
+        "x.toml:12: attention.kind: found \"rondom\"; did you mean \"random\"? expected vanilla, dense, \
+         factorized-dense, random, fixed-random, factorized-random"
     );
     assert_eq!(
         error(LEAST, &["attention.kind=a\nb"]),
-        "--set attention.kind=a\\nb: found \"a\\nb\", expected vanilla, random"
+        "--set attention.kind=a\\nb: found \"a\\nb\", expected vanilla, dense, factorized-dense, random, fixed-random, \
+         factorized-random"
     );
     assert_eq!(
-        error(LEAST, &["attention.kind=dense"]),
-        "--set attention.kind=dense: attention.kind = \"dense\" is not built yet; built: vanilla, random"
+        error(LEAST, &["attention.kind=fnet"]),
+        "--set attention.kind=fnet: attention.kind = \"fnet\" is not built yet; built: vanilla, dense, factorized-dense, \
+         random, fixed-random, factorized-random"
     );
     assert_eq!(
         error(&LEAST.replace("[task]\nkind", "[task]\nkinds"), &[]).split(';').next().unwrap(),

@@ -47,6 +47,51 @@ fn heads_divide_the_width_unless_theirs_is_given() {
 }
 
 #[test]
+fn kinds_by_layer_are_one_for_each() {
+    let layers = "attention.layers=['vanilla', 'random']";
+    let hybrid = read(LEAST, &[layers, "model.layers=2"]).unwrap();
+    assert_eq!(hybrid.kind(), "1xvanilla.1xrandom");
+    assert_eq!(hybrid.default_run(), "1xvanilla.1xrandom-s1");
+    assert_eq!(
+        refused(&[layers, "model.layers=3"]),
+        "--set attention.layers=['vanilla', 'random']: found 2 kinds, expected one per layer, model.layers = 3"
+    );
+    assert_eq!(
+        refused(&[layers, "attention.decoder=dense", "model.layers=2"]),
+        "--set attention.decoder=dense: stands beside attention.layers, expected one of the two"
+    );
+    let list = vec!["'random', 'vanilla'"; 100].join(", ");
+    let long = read(LEAST, &[&format!("attention.layers=[{list}]"), "model.layers=200"]).unwrap();
+    assert_eq!(long.default_run(), "hybrid-s1");
+}
+
+#[test]
+fn options_of_parts_fit_where_the_part_is_used() {
+    let sets = ["attention.dense.shared_query=true", "attention.dense.hidden=8"];
+    read(LEAST, &sets).unwrap();
+    read(LEAST, &[sets[0], "attention.dense.hidden=16", "attention.kind=dense"]).unwrap();
+    assert_eq!(
+        refused(&[sets[0], sets[1], "attention.kind=vanilla+dense"]),
+        "--set attention.dense.hidden=8: found 8, expected the head's width 16, or none, with \
+         attention.dense.shared_query"
+    );
+    let factors = "attention.factorized-dense.factors=[5, 2]";
+    read(LEAST, &[factors, "model.max_length=11"]).unwrap();
+    read(LEAST, &[factors, "model.max_length=10", "attention.kind=factorized-dense"]).unwrap();
+    assert_eq!(
+        refused(&[factors, "model.max_length=11", "attention.cross=factorized-dense"]),
+        "--set attention.factorized-dense.factors=[5, 2]: 5 · 2 is less than model.max_length = 11, expected at least \
+         that"
+    );
+    assert_eq!(
+        refused(&["attention.factorized-dense.factors=0"]),
+        "--set attention.factorized-dense.factors=0: found 0, expected widths of at least 1"
+    );
+    assert!(refused(&["attention.fixed-random.init_std=-1.0"]).contains("attention.fixed-random.init_std"));
+    assert!(refused(&["attention.factorized-dense.factors=wide"]).contains("an integer or a list of two"));
+}
+
+#[test]
 fn data_has_one_source() {
     assert_eq!(
         with_data("", &[]).unwrap_err(),
