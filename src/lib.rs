@@ -5,6 +5,7 @@ pub mod checkpoints;
 pub mod cli;
 pub mod commands;
 pub mod data;
+pub mod decode;
 pub mod device;
 pub mod exit;
 pub mod experiment;

@@ -43,6 +43,11 @@ pub fn say_ending(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "{prefix}{line}");
 }
 
+/// Writes to stdout, which may be the terminal that bars are drawn on.
+pub fn beside_bars<T>(write: impl FnOnce() -> T) -> T {
+    tracing_indicatif::suspend_tracing_indicatif(write)
+}
+
 /// A progress bar, or nothing where stderr is no terminal.
 pub struct Bar {
     span: Span,

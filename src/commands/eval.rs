@@ -2,27 +2,25 @@
 
 use super::output::{print, print_json, thousands};
 use super::setup;
-use crate::checkpoints::store::{Pointer, name_of, step_of};
-use crate::checkpoints::{Checkpoints, tensors};
+use super::trained::Trained;
+use crate::checkpoints::store::name_of;
 use crate::cli::{EvalArguments, SplitChoice};
 use crate::data::{datasets, splits};
 use crate::runs::{Environment, RunFolder, Split, atomic};
 use crate::tasks::{Evaluation, Request, Task};
 use crate::terminal::Bar;
 use crate::train::signals::{self, Signals};
-use crate::{experiment, panics, refuse};
+use crate::{panics, refuse};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// Measures a trained model on a split.
 pub fn run(arguments: &EvalArguments) -> Result<()> {
-    let folder = RunFolder::open(&arguments.run)?;
     if let Some(other) = arguments.set.iter().find(|set| !set.starts_with("data.")) {
         refuse!("--set {other}: a trained model takes other data only, expected a key such as data.validation");
     }
-    let experiment = experiment::load_for_evaluation(&folder.config(), &arguments.set)?.experiment;
-    let device = crate::device::resolve(arguments.device)?;
-    let step = chosen_step(&folder, arguments.checkpoint.as_deref())?;
+    let trained = Trained::open(&arguments.run, &arguments.set, arguments.device, arguments.checkpoint.as_deref())?;
+    let Trained { folder, experiment, device, step } = &trained;
     splits::check(&experiment.data, &datasets::root())?;
     let split = match arguments.split {
         SplitChoice::Validation => Split::Validation,
@@ -32,18 +30,18 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
     let splits = splits::load(&experiment.data, &datasets::root())?;
     let sha256 = splits.hashes.iter().find(|(name, _)| name == split.name()).map(|(_, sha256)| sha256.clone());
     if arguments.set.is_empty() {
-        warn_of_changed_text(&folder, split, sha256.as_deref());
+        warn_of_changed_text(folder, split, sha256.as_deref());
     }
-    let tokenizer = setup::read_tokenizer(&folder.tokenizer())?;
+    let tokenizer = trained.tokenizer()?;
     let evaluation = panics::catch(|| {
-        let task = setup::task(&experiment, splits, tokenizer, device)?;
+        let task = setup::task(experiment, splits, tokenizer, *device)?;
         if !task.has(split) {
             refuse!("the data of this run has no {} split; name one with --set data.{0}=FILE", split.name());
         }
-        load_weights(&folder, step, task.as_ref())?;
+        trained.load_weights(task.parameters())?;
         evaluate(task.as_ref(), split, experiment.train.precision.compute(), &signals)
     })?;
-    let record = record(&folder, step, split, sha256, &evaluation);
+    let record = record(folder, *step, split, sha256, &evaluation);
     let file = folder.eval_dir().join(format!("{}.json", split.name()));
     std::fs::create_dir_all(folder.eval_dir()).with_context(|| format!("cannot write {}", file.display()))?;
     if let Some(predictions) = &evaluation.predictions {
@@ -51,35 +49,7 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
         atomic::write(&file, predictions.as_bytes())?;
     }
     atomic::write_json(&file, &record)?;
-    report(arguments, &folder, record, &evaluation)
-}
-
-/// The checkpoint asked for; by default the best, else the last.
-fn chosen_step(folder: &RunFolder, choice: Option<&str>) -> Result<u64> {
-    let checkpoints = Checkpoints::new(folder.checkpoints());
-    let step = match choice {
-        None => match checkpoints.pointed(Pointer::Best)? {
-            None => checkpoints.pointed(Pointer::Last)?,
-            best => best,
-        },
-        Some("best") => checkpoints.pointed(Pointer::Best)?,
-        Some("last") => checkpoints.pointed(Pointer::Last)?,
-        Some(name) => match step_of(name) {
-            Some(step) => match checkpoints.path(step) {
-                Ok(_) => Some(step),
-                Err(error) => refuse!("--checkpoint {name}: {error:#}"),
-            },
-            None => refuse!("--checkpoint {name}: expected best, last or a name such as step-100"),
-        },
-    };
-    match step {
-        Some(step) => Ok(step),
-        None => refuse!(
-            "{} has no checkpoint {}yet: train it first",
-            folder.path().display(),
-            choice.map_or(String::new(), |name| format!("{name:?} "))
-        ),
-    }
+    report(arguments, folder, record, &evaluation)
 }
 
 /// Says so where the text of the split is not the one that the run began with.
@@ -92,13 +62,6 @@ fn warn_of_changed_text(folder: &RunFolder, split: Split, sha256: Option<&str>) 
         let name = split.name();
         tracing::warn!("the {name} text changed since the run began: it had SHA-256 {before} and has {now}");
     }
-}
-
-fn load_weights(folder: &RunFolder, step: u64, task: &dyn Task) -> Result<()> {
-    let checkpoint = Checkpoints::new(folder.checkpoints()).path(step)?;
-    let hint = "choose another with --checkpoint, or train anew";
-    tensors::read_into(&checkpoint.join("model.safetensors"), &task.parameters().named())
-        .with_context(|| format!("cannot measure {}; {hint}", name_of(step)))
 }
 
 fn evaluate(task: &dyn Task, split: Split, compute: tch::Kind, signals: &Signals) -> Result<Evaluation> {

@@ -6,10 +6,13 @@ mod completions;
 mod data;
 mod doctor;
 mod eval;
+mod generate;
 mod output;
+mod prompts;
 mod relay;
 mod setup;
 mod train;
+mod trained;
 
 use crate::cli::{Cli, Command};
 use anyhow::Result;
@@ -29,6 +32,7 @@ pub fn run(cli: Cli, build: Build) -> Result<()> {
     match cli.command {
         Command::Train(arguments) => train::run(&arguments, build),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
         Command::Ablate(arguments) => ablate::run(&arguments, cli.quiet, cli.verbose),
         Command::Data(arguments) => data::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments, build),

@@ -6,10 +6,15 @@ use std::io::{ErrorKind, Write};
 
 /// Prints text and a newline on stdout. A reader that has gone away is no error.
 pub fn print(text: &str) -> Result<()> {
+    print_whole(text.trim_end_matches('\n')).map(drop)
+}
+
+/// As [`print`], but for the text's own newlines at its end, which stay. Answers whether there still is a reader.
+pub fn print_whole(text: &str) -> Result<bool> {
     let mut stdout = std::io::stdout().lock();
-    match writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
-        _ => Ok(()),
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot write to stdout"),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::data::tokenizer::Tokenizer;
 use crate::experiment::Experiment;
 use crate::libtorch::context;
 use crate::memory::available_bytes;
+use crate::model::Decoder;
 use crate::model::size::{Size, decoder_size, training_bytes};
 use crate::parameters::Parameters;
 use crate::refuse;
@@ -54,6 +55,18 @@ pub fn task(experiment: &Experiment, splits: Splits, tokenizer: Tokenizer, devic
             let options = (&experiment.model, &experiment.attention);
             let rows = rows(experiment);
             Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, splits, experiment.seed, rows)?))
+        }
+    }
+}
+
+/// Builds the experiment's language model with initial weights, without any data.
+pub fn language_model(experiment: &Experiment, tokenizer: &Tokenizer, device: Device) -> (Parameters, Decoder) {
+    let mut parameters = Parameters::new(experiment.seed, device, experiment.train.precision.stored());
+    let vocabulary = tokenizer.vocab_size() as i64;
+    match experiment.task.kind {
+        TaskKind::LanguageModeling => {
+            let decoder = Decoder::new(&mut parameters, &experiment.model, &experiment.attention, vocabulary);
+            (parameters, decoder)
         }
     }
 }

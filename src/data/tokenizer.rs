@@ -3,6 +3,7 @@
 use super::options::TokenizerKind;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The char tokenizer's id of every character that the train split lacks.
 pub const UNKNOWN: u32 = 0;
@@ -77,6 +78,22 @@ impl Tokenizer {
                 String::from_utf8_lossy(&bytes).into_owned()
             }
             Self::Char(vocabulary) => ids.iter().map(|&id| vocabulary.character(id)).collect(),
+        }
+    }
+
+    /// The id that stands for what the tokenizer does not know, where there is one.
+    pub fn unknown(&self) -> Option<u32> {
+        match self {
+            Self::Byte => None,
+            Self::Char(_) => Some(UNKNOWN),
+        }
+    }
+
+    /// The characters of `text` that become the unknown id.
+    pub fn unknown_characters(&self, text: &str) -> BTreeSet<char> {
+        match self {
+            Self::Byte => BTreeSet::new(),
+            Self::Char(vocabulary) => text.chars().filter(|&character| vocabulary.id(character) == UNKNOWN).collect(),
         }
     }
 
@@ -195,6 +212,7 @@ mod tests {
         assert_eq!(tokenizer.decode(&[0x61, 0xc3, 0xa9]), "aé");
         assert_eq!(tokenizer.decode(&[0x61, 0xc3, 0x62, 300]), "a\u{fffd}b\u{fffd}");
         assert_eq!(tokenizer.vocab_size(), 256);
+        assert_eq!((tokenizer.unknown(), tokenizer.unknown_characters("é").len()), (None, 0));
     }
 
     #[test]
@@ -203,6 +221,8 @@ mod tests {
         assert_eq!(tokenizer.vocab_size(), 6);
         assert_eq!(tokenizer.encode("\nabcö"), [1, 2, 3, 4, 5]);
         assert_eq!(tokenizer.encode("xa"), [UNKNOWN, 2]);
+        assert_eq!(Vec::from_iter(tokenizer.unknown_characters("zaxbx\u{10ffff}")), ['x', 'z', '\u{10ffff}']);
+        assert_eq!(tokenizer.unknown(), Some(UNKNOWN));
         assert_eq!(tokenizer.decode(&tokenizer.encode("cab\n öxa")), "cab\n\u{fffd}ö\u{fffd}a");
         assert_eq!(tokenizer.decode(&[99]), "\u{fffd}");
         assert!(Tokenizer::build(TokenizerKind::Char, "").is_err());

@@ -5,6 +5,7 @@ mod configurations;
 mod disks;
 mod evaluation;
 mod folders;
+mod generation;
 mod output;
 mod place;
 mod sweeps;

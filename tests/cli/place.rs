@@ -92,7 +92,12 @@ impl Place {
 
     /// Runs `synth` to its end.
     pub fn synth(&self, arguments: &str) -> Finished {
-        let output = self.command(arguments).output().unwrap();
+        self.synth_on("", arguments)
+    }
+
+    /// Runs `synth` to its end, with `stdin` to read.
+    pub fn synth_on(&self, stdin: impl AsRef<[u8]>, arguments: &str) -> Finished {
+        let output = self.command(arguments).write_stdin(stdin.as_ref()).output().unwrap();
         Finished {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -102,7 +107,12 @@ impl Place {
 
     /// Runs `synth` where it must end with 0.
     pub fn succeeds(&self, arguments: &str) -> Finished {
-        let finished = self.synth(arguments);
+        self.succeeds_on("", arguments)
+    }
+
+    /// Runs `synth` with `stdin` to read, where it must end with 0.
+    pub fn succeeds_on(&self, stdin: impl AsRef<[u8]>, arguments: &str) -> Finished {
+        let finished = self.synth_on(stdin, arguments);
         assert_eq!(finished.code, Some(0), "synth {arguments}: {}", finished.stderr);
         finished
     }
@@ -110,8 +120,13 @@ impl Place {
     /// Runs `synth` where it must end with `code` and one line that holds all of `expected`, and must leave
     /// every file of this folder as it was.
     pub fn fails(&self, arguments: &str, code: i32, expected: &[&str]) {
+        self.fails_on("", arguments, code, expected);
+    }
+
+    /// [`fails`](Self::fails) with `stdin` to read.
+    pub fn fails_on(&self, stdin: impl AsRef<[u8]>, arguments: &str, code: i32, expected: &[&str]) {
         let before = self.files();
-        let finished = self.synth(arguments);
+        let finished = self.synth_on(stdin, arguments);
         let line = finished.error_line();
         assert_eq!(finished.code, Some(code), "synth {arguments}: {line}");
         let missing: Vec<_> = expected.iter().filter(|part| !line.contains(**part)).collect();

@@ -1,0 +1,164 @@
+//! `synth generate`.
+
+use super::output::{print_json, print_whole};
+use super::trained::Trained;
+use super::{prompts, setup};
+use crate::checkpoints::store::name_of;
+use crate::cli::GenerateArguments;
+use crate::data::tokenizer::Tokenizer;
+use crate::decode::{Generator, Request, Sampling};
+use crate::exit::Interrupted;
+use crate::terminal::{Bar, beside_bars};
+use crate::train::signals::{self, Signals};
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Samples that go through the model together: more of them gain little and take memory each.
+const ROWS: u64 = 32;
+
+/// What takes less time has no progress bar.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Continues prompts from stdin with a trained language model.
+pub fn run(arguments: &GenerateArguments) -> Result<()> {
+    let trained = Trained::open(&arguments.run, &[], arguments.device, arguments.checkpoint.as_deref())?;
+    let tokenizer = trained.tokenizer()?;
+    // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
+    let prompts = prompts::read(arguments.whole_input, &tokenizer)?;
+    let signals = Signals::listen()?;
+    let (parameters, decoder) = setup::language_model(&trained.experiment, &tokenizer, trained.device);
+    trained.load_weights(&parameters)?;
+    let generator = Generator {
+        decoder: &decoder,
+        device: trained.device,
+        compute: trained.experiment.train.precision.compute(),
+        sampling: sampling(arguments),
+        excluded: tokenizer.unknown(),
+        seed: arguments.seed.unwrap_or(trained.experiment.seed),
+    };
+    let expected = prompts.len() as u64 * u64::from(arguments.samples);
+    let mut printer = Printer::new(arguments.json, expected);
+    let finished = generate(arguments, &generator, &tokenizer, (&prompts, &signals), &mut printer)?;
+    if finished && arguments.json {
+        print_json(&record(arguments, &trained, &generator, printer.generations))?;
+    }
+    Ok(())
+}
+
+fn sampling(arguments: &GenerateArguments) -> Sampling {
+    Sampling {
+        temperature: if arguments.greedy { 0.0 } else { arguments.temperature },
+        top_k: arguments.top_k.map(|k| k as usize),
+        top_p: arguments.top_p,
+    }
+}
+
+/// Continues every prompt; answers whether there was a reader to the end.
+fn generate(
+    arguments: &GenerateArguments,
+    generator: &Generator<'_>,
+    tokenizer: &Tokenizer,
+    (prompts, signals): (&[String], &Signals),
+    printer: &mut Printer,
+) -> Result<bool> {
+    let (max_tokens, count) = (u64::from(arguments.max_tokens), u64::from(arguments.samples));
+    let mut progress = Progress::new(printer.expected.saturating_mul(max_tokens));
+    for (number, prompt) in (0..).zip(prompts) {
+        let ids = tokenizer.encode(prompt);
+        for first in (0..count).step_by(ROWS as usize) {
+            let samples = first..count.min(first + ROWS);
+            let rows = samples.end - first;
+            let done = (number * count + first).saturating_mul(max_tokens);
+            let watch = &mut |tokens| {
+                progress.set(done + tokens * rows);
+                signals.stop().is_none()
+            };
+            let request = Request { prompt: &ids, number, samples, max_tokens, watch };
+            let Some(continuations) = generator.generate(request)? else {
+                return Err(interrupted(signals, printer));
+            };
+            for continuation in continuations {
+                if !printer.take(prompt, &tokenizer.decode(&continuation), continuation.len())? {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn interrupted(signals: &Signals, printer: &Printer) -> anyhow::Error {
+    let signal = signals.stop().unwrap_or_default();
+    let printed = if printer.json { 0 } else { printer.taken };
+    let message = format!("stopped by {}: printed {printed} of {}", signals::name(signal), printer.expected);
+    Interrupted { signal, message }.into()
+}
+
+/// Prints generations as they come, or keeps them where all become one JSON object.
+struct Printer {
+    json: bool,
+    expected: u64,
+    taken: u64,
+    generations: Vec<Value>,
+}
+
+impl Printer {
+    fn new(json: bool, expected: u64) -> Self {
+        Self { json, expected, taken: 0, generations: Vec::new() }
+    }
+
+    /// Takes the next one; answers whether there still is a reader.
+    fn take(&mut self, prompt: &str, continuation: &str, tokens: usize) -> Result<bool> {
+        let first = self.taken == 0;
+        self.taken += 1;
+        if self.json {
+            self.generations.push(json!({ "prompt": prompt, "continuation": continuation, "tokens": tokens }));
+            return Ok(true);
+        }
+        let separator = if first { "" } else { "---\n" };
+        beside_bars(|| print_whole(&format!("{separator}{prompt}{continuation}")))
+    }
+}
+
+/// A bar over tokens, once there was something to wait for.
+struct Progress {
+    total: u64,
+    begun: Instant,
+    bar: Option<Bar>,
+}
+
+impl Progress {
+    fn new(total: u64) -> Self {
+        Self { total, begun: Instant::now(), bar: None }
+    }
+
+    fn set(&mut self, done: u64) {
+        if self.bar.is_none() && self.begun.elapsed() >= PATIENCE {
+            self.bar = Some(Bar::new("tokens", self.total, done));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set(done);
+        }
+    }
+}
+
+/// What `--json` prints.
+fn record(
+    arguments: &GenerateArguments,
+    trained: &Trained,
+    generator: &Generator<'_>,
+    generations: Vec<Value>,
+) -> Value {
+    json!({
+        "run": trained.folder.path().display().to_string(),
+        "checkpoint": name_of(trained.step),
+        "step": trained.step,
+        "seed": generator.seed,
+        "temperature": generator.sampling.temperature,
+        "top_k": arguments.top_k,
+        "top_p": arguments.top_p,
+        "max_tokens": arguments.max_tokens,
+        "generations": generations,
+    })
+}

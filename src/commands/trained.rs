@@ -1,0 +1,87 @@
+//! A run that was trained, opened to be used.
+
+use super::setup;
+use crate::checkpoints::store::{Pointer, name_of, step_of};
+use crate::checkpoints::{Checkpoints, tensors};
+use crate::cli::DeviceChoice;
+use crate::data::tokenizer::Tokenizer;
+use crate::experiment::{self, Experiment};
+use crate::parameters::Parameters;
+use crate::refuse;
+use crate::runs::RunFolder;
+use anyhow::{Context, Result};
+use std::path::Path;
+use tch::Device;
+
+/// A trained run, one of its checkpoints, and where to compute.
+pub struct Trained {
+    /// The run's folder.
+    pub folder: RunFolder,
+    /// What it trained.
+    pub experiment: Experiment,
+    /// Where to compute.
+    pub device: Device,
+    /// The step of the checkpoint.
+    pub step: u64,
+}
+
+impl Trained {
+    /// Opens the run in the folder `run`; `sets` change its data.
+    ///
+    /// # Errors
+    /// Refusals of a folder, device or checkpoint that is not there; damaged files.
+    pub fn open(run: &Path, sets: &[String], device: DeviceChoice, checkpoint: Option<&str>) -> Result<Self> {
+        let folder = RunFolder::open(run)?;
+        let experiment = experiment::load_for_evaluation(&folder.config(), sets)?.experiment;
+        let device = crate::device::resolve(device)?;
+        let step = chosen_step(&folder, checkpoint)?;
+        Ok(Self { folder, experiment, device, step })
+    }
+
+    /// What the run's text was cut with.
+    ///
+    /// # Errors
+    /// A file that is absent or was not written by synth.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        setup::read_tokenizer(&self.folder.tokenizer())
+    }
+
+    /// Fills `parameters` from the checkpoint.
+    ///
+    /// # Errors
+    /// Weights that are damaged or belong to another model.
+    pub fn load_weights(&self, parameters: &Parameters) -> Result<()> {
+        let checkpoint = Checkpoints::new(self.folder.checkpoints()).path(self.step)?;
+        let hint = "choose another with --checkpoint, or train anew";
+        tensors::read_into(&checkpoint.join("model.safetensors"), &parameters.named())
+            .with_context(|| format!("cannot use {}; {hint}", name_of(self.step)))
+    }
+}
+
+/// The checkpoint asked for; by default the best, else the last.
+fn chosen_step(folder: &RunFolder, choice: Option<&str>) -> Result<u64> {
+    let checkpoints = Checkpoints::new(folder.checkpoints());
+    let step = match choice {
+        None => match checkpoints.pointed(Pointer::Best)? {
+            None => checkpoints.pointed(Pointer::Last)?,
+            best => best,
+        },
+        Some("best") => checkpoints.pointed(Pointer::Best)?,
+        Some("last") => checkpoints.pointed(Pointer::Last)?,
+        Some(name) => match step_of(name) {
+            Some(step) => match checkpoints.path(step) {
+                Ok(_) => Some(step),
+                Err(error) => refuse!("--checkpoint {name}: {error:#}"),
+            },
+            None => refuse!("--checkpoint {name}: expected best, last or a name such as step-100"),
+        },
+    };
+    match step {
+        Some(step) => Ok(step),
+        None => refuse!(
+            "{} has no checkpoint {}yet: train it first",
+            folder.path().display(),
+            choice.map_or(String::new(), |name| format!("{name:?} "))
+        ),
+    }
+}
