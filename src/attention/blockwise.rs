@@ -11,8 +11,9 @@ use crate::libtorch::autograd::attach_backward;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Entries of a block's scores that are aimed at: 16 MiB in float32.
-const BLOCK_ENTRIES: i64 = 1 << 22;
+/// Entries of a block's scores that are aimed at: 4 MiB in float32, about what a core's cache holds, and on CUDA 16 MiB.
+const BLOCK_ENTRIES: i64 = 1 << 20;
+const BLOCK_ENTRIES_ON_CUDA: i64 = 1 << 22;
 /// Queries of a block at least, so that products stay worth their call.
 const BLOCK_ROWS: i64 = 64;
 
@@ -21,7 +22,8 @@ const BLOCK_ROWS: i64 = 64;
 /// # Panics
 /// Where libtorch refuses an operation, as all of tch's operators.
 pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) -> Tensor {
-    attend_in_blocks(scores, v, mask, dropout, BLOCK_ENTRIES, BLOCK_ROWS)
+    let entries = if v.device() == Device::Cpu { BLOCK_ENTRIES } else { BLOCK_ENTRIES_ON_CUDA };
+    attend_in_blocks(scores, v, mask, dropout, entries, BLOCK_ROWS)
 }
 
 /// [`attend`] with blocks of about `entries` scores, of `rows` queries at least.
@@ -68,7 +70,8 @@ impl Blocks {
     /// `[batch, heads, N, d_h]` in the values' kind.
     fn forward(&self) -> Tensor {
         let scores = self.operands.scores();
-        let outputs: Vec<Tensor> = self.ranges().map(|rows| self.block(&scores, rows).output(self.scale)).collect();
+        let mut outputs: Vec<Tensor> = self.ranges().map(|rows| self.block(&scores, rows).output(self.scale)).collect();
+        outputs.reverse();
         if outputs.len() == 1 { outputs[0].shallow_clone() } else { Tensor::cat(&outputs, 2) }
     }
 
@@ -80,7 +83,7 @@ impl Blocks {
             let block = self.block(&scores, rows);
             let mut upstream = rows_of(upstream, 2, block.rows.start, block.rows.end - block.rows.start);
             if self.draws.is_some() {
-                upstream = upstream * self.scale;
+                upstream *= self.scale;
             }
             let gradient = block.scores_gradient(&upstream);
             self.operands.v.add(0, block.keys, &product(&block.kept().transpose(-2, -1), &upstream));
@@ -89,9 +92,11 @@ impl Blocks {
         self.operands.finish()
     }
 
+    /// The blocks' rows, from the last on: under a causal mask those of the largest tensors, whose memory then serves
+    /// all others.
     fn ranges(&self) -> impl Iterator<Item = Range<i64>> + use<> {
         let (n, rows) = (self.lengths.0, self.rows);
-        (0..n).step_by(rows as usize).map(move |start| start..(start + rows).min(n))
+        (0..(n + rows - 1) / rows).rev().map(move |block| block * rows..((block + 1) * rows).min(n))
     }
 
     fn block(&self, scores: &Scores, rows: Range<i64>) -> Block {
