@@ -72,7 +72,7 @@ impl Operands {
     pub fn attend(&self, dropout: f64) -> Tensor {
         let Operands { q, k, v, padding, causal, .. } = self;
         let output = Tensor::scaled_dot_product_attention(q, k, v, padding.as_ref(), dropout, *causal, 1.0, false);
-        let output = output.narrow(3, 0, self.width);
+        let output = if q.size()[3] > self.width { output.narrow(3, 0, self.width) } else { output };
         match &self.empty {
             Some(empty) => output.masked_fill(empty, 0.0),
             None => output,
