@@ -22,6 +22,8 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn synth_global_norm(list: *const TensorPointer, count: c_int, norm: *mut TensorPointer) -> *mut c_char;
     fn synth_scale(list: *const TensorPointer, count: c_int, factor: TensorPointer) -> *mut c_char;
+    fn synth_gradients(list: *const TensorPointer, count: c_int, gradients: *mut TensorPointer) -> *mut c_char;
+    fn synth_forget_gradients(list: *const TensorPointer, count: c_int) -> *mut c_char;
     fn synth_zero(list: *const TensorPointer, count: c_int) -> *mut c_char;
 }
 
@@ -106,6 +108,28 @@ pub fn scale(tensors: &[Tensor], factor: &Tensor) -> Result<(), TchError> {
     let list = pointers(tensors);
     // SAFETY: live tensors for the time of the call.
     check(unsafe { synth_scale(list.as_ptr(), list.len() as c_int, factor.as_ptr() as TensorPointer) })
+}
+
+/// The gradients of parameters; zeros where a backward pass reached none.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn gradients(parameters: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
+    let list = pointers(parameters);
+    let mut found = vec![std::ptr::null_mut(); list.len()];
+    // SAFETY: live tensors; on success each place of `found` holds a new tensor that we own.
+    check(unsafe { synth_gradients(list.as_ptr(), list.len() as c_int, found.as_mut_ptr()) })?;
+    Ok(found.into_iter().map(|pointer| unsafe { Tensor::from_ptr(pointer) }).collect())
+}
+
+/// Lets go of the gradients of parameters: the next backward pass gives its own tensors and adds to none.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn forget_gradients(parameters: &[Tensor]) -> Result<(), TchError> {
+    let list = pointers(parameters);
+    // SAFETY: live tensors for the time of the call.
+    check(unsafe { synth_forget_gradients(list.as_ptr(), list.len() as c_int) })
 }
 
 /// Sets every tensor to zero, in place.

@@ -4,19 +4,17 @@ use super::options::OptimizerOptions;
 use crate::checkpoints::tensors::NamedTensors;
 use crate::libtorch::optimizer::{self, AdamWConstants, LearningRate};
 use crate::parameters::{Parameter, Parameters};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// AdamW over two groups of parameters: tensors with two or more axes decay, gains and biases do not.
 pub struct AdamW {
     groups: Vec<Group>,
-    gradients: Vec<Tensor>,
 }
 
 /// Parameters that share their constants.
 struct Group {
     names: Vec<String>,
     parameters: Vec<Tensor>,
-    gradients: Vec<Tensor>,
     first: Vec<Tensor>,
     second: Vec<Tensor>,
     /// Updates done: a float32 scalar on the device.
@@ -36,21 +34,30 @@ impl AdamW {
             Group::new(parameters.trainable().filter(decays), constants(options.weight_decay))?,
             Group::new(parameters.trainable().filter(|parameter| !decays(parameter)), constants(0.0))?,
         ];
-        let gradients = groups.iter().flat_map(|group| &group.gradients).map(Tensor::shallow_clone).collect();
-        Ok(Self { groups, gradients })
+        let optimizer = Self { groups };
+        optimizer.gradients()?; // defined from now on, so that memory runs out here and not in a pass
+        Ok(optimizer)
     }
 
-    /// The gradients of all parameters, which backward passes add to.
-    pub fn gradients(&self) -> &[Tensor] {
-        &self.gradients
+    /// The gradients of all parameters, group after group.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn gradients(&self) -> Result<Vec<Tensor>, TchError> {
+        let groups = self.groups.iter().map(|group| optimizer::gradients(&group.parameters));
+        Ok(groups.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    /// Sets all gradients to zero.
+    /// Starts the next update's sums of gradients. On the CPU a parameter's first gradient is taken as it is, which
+    /// saves a pass of zeros and one of sums; on a GPU it stays at its place, as a captured graph needs it.
     ///
     /// # Errors
     /// What libtorch reports.
     pub fn zero_gradients(&self) -> Result<(), TchError> {
-        optimizer::zero(&self.gradients)
+        self.groups.iter().try_for_each(|group| match group.step.device() {
+            Device::Cpu => optimizer::forget_gradients(&group.parameters),
+            _ => optimizer::zero(&optimizer::gradients(&group.parameters)?),
+        })
     }
 
     /// One update; where `skip` (float32 scalar on the device) is 1 nothing changes.
@@ -59,7 +66,8 @@ impl AdamW {
     /// What libtorch reports.
     pub fn update(&self, lr: f64, skip: &Tensor) -> Result<(), TchError> {
         self.groups.iter().filter(|group| !group.names.is_empty()).try_for_each(|group| {
-            let lists = [&group.parameters[..], &group.gradients, &group.first, &group.second];
+            let gradients = optimizer::gradients(&group.parameters)?;
+            let lists = [&group.parameters[..], &gradients, &group.first, &group.second];
             optimizer::fused_adamw(lists, &group.step, LearningRate::Host(lr), group.constants, skip)
         })
     }
@@ -85,28 +93,16 @@ impl Group {
             members.map(|member| (member.name.clone(), member.tensor.shallow_clone())).unzip();
         let zeros = || parameters.iter().map(|tensor| tensor.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
         let (first, second) = (zeros()?, zeros()?);
-        let gradients = parameters.iter().map(gradient_buffer).collect::<Result<_, _>>()?;
-        let device = parameters.first().map_or(tch::Device::Cpu, Tensor::device);
+        let device = parameters.first().map_or(Device::Cpu, Tensor::device);
         let step = Tensor::f_zeros([] as [i64; 0], (Kind::Float, device))?;
-        Ok(Self { names, parameters, gradients, first, second, step, constants })
+        Ok(Self { names, parameters, first, second, step, constants })
     }
-}
-
-/// The tensor that backward passes add a parameter's gradient to, from now on and in place: defined by a
-/// backward pass over zero, for tch has no way to set it.
-fn gradient_buffer(parameter: &Tensor) -> Result<Tensor, TchError> {
-    let zero = tch::with_grad(|| parameter.f_mul_scalar(0.0).and_then(|product| product.f_sum(parameter.kind())))?;
-    zero.f_backward()?;
-    let gradient = parameter.f_grad()?;
-    optimizer::zero(std::slice::from_ref(&gradient))?;
-    Ok(gradient)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::parameters::Init;
-    use tch::Device;
 
     #[test]
     fn matrices_decay_and_vectors_do_not() {
@@ -123,15 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn backward_passes_add_to_the_buffers() {
+    fn backward_passes_add_up() {
         let mut parameters = Parameters::new(1, Device::Cpu, Kind::Float);
         let weight = parameters.root().tensor("w", &[2, 2], Init::Ones);
         let adamw = AdamW::new(&parameters, &OptimizerOptions::default()).unwrap();
         for _ in 0..2 {
             (&weight * 3.0).sum(Kind::Float).backward();
         }
-        assert_eq!(adamw.gradients()[0].double_value(&[1, 1]), 6.0);
+        assert_eq!(adamw.gradients().unwrap()[0].double_value(&[1, 1]), 6.0);
         adamw.zero_gradients().unwrap();
-        assert_eq!(weight.grad().double_value(&[1, 1]), 0.0);
+        assert_eq!(adamw.gradients().unwrap()[0].double_value(&[1, 1]), 0.0);
     }
 }

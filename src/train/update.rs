@@ -47,7 +47,7 @@ impl Update<'_> {
             let loss = loss.detach();
             nats = Some(nats.map_or_else(|| loss.shallow_clone(), |sum| sum + &loss));
         }
-        let norm = global_norm(self.optimizer.gradients())?;
+        let norm = global_norm(&self.optimizer.gradients()?)?;
         if let Some(nats) = nats {
             let skip = meter.add(&nats, &norm, tokens);
             self.clip(&norm)?;
@@ -60,7 +60,7 @@ impl Update<'_> {
     fn clip(&self, norm: &Tensor) -> Result<()> {
         if self.clip_norm > 0.0 {
             let factor = ((norm + CLIP_EPSILON).reciprocal() * self.clip_norm).clamp_max(1.0);
-            scale(self.optimizer.gradients(), &factor)?;
+            scale(&self.optimizer.gradients()?, &factor)?;
         }
         Ok(())
     }

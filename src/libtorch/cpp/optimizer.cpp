@@ -36,6 +36,22 @@ char* synth_scale(Tensor** list, int count, Tensor* factor) {
   SHIM(at::NoGradGuard no_grad; at::_foreach_mul_(tensors(list, count), *factor))
 }
 
+// The gradients of parameters as owned tensors; zeros where a backward pass reached none.
+char* synth_gradients(Tensor** parameters, int count, Tensor** gradients) {
+  SHIM(
+    at::NoGradGuard no_grad;
+    for (int i = 0; i < count; ++i) {
+      auto& gradient = parameters[i]->mutable_grad();
+      if (!gradient.defined()) gradient = at::zeros_like(*parameters[i]);
+    }
+    for (int i = 0; i < count; ++i) gradients[i] = new Tensor(parameters[i]->grad()))
+}
+
+// Lets go of the gradients of parameters, so that the next backward pass gives its own tensors and adds to none.
+char* synth_forget_gradients(Tensor** parameters, int count) {
+  SHIM(for (int i = 0; i < count; ++i) parameters[i]->mutable_grad().reset())
+}
+
 char* synth_zero(Tensor** list, int count) {
   SHIM(at::NoGradGuard no_grad; at::_foreach_zero_(tensors(list, count)))
 }
