@@ -67,3 +67,14 @@ fn keys_come_from_the_memory_and_queries_from_the_input() {
         assert_eq!(difference(&before, &of(&x, &(&memory * 2.0))) > 0.0, reads_keys, "{}", layer.name);
     });
 }
+
+/// Relative positions, say: outside a mixture's weights, as in the authors' code.
+#[test]
+fn an_added_bias_is_added_to_the_scores() {
+    each_layer(|layer| {
+        let (x, memory) = (normal("x", &[2, 3, D_MODEL]), normal("memory", &[2, LENGTH, D_MODEL]));
+        let bias = normal("bias", &[1, layer.dimensions.heads, 3, LENGTH]);
+        let of = |bias| layer.attention.scores(&x, &memory, bias, EVALUATION).unwrap().materialise(LENGTH);
+        assert!(difference(&of(Some(&bias)), &(of(None) + &bias)) < 1e-12, "{}", layer.name);
+    });
+}

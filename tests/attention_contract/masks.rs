@@ -1,6 +1,6 @@
 //! What a query may not see changes nothing: later positions, padding, other samples. By every path.
 
-use crate::attention_layers::{D_MODEL, Layer, MAX_LENGTH, difference, normal};
+use crate::attention_layers::{D_MODEL, Layer, MAX_LENGTH, TESTED, difference, normal};
 use crate::each_layer;
 use synth::attention::{Mask, Path};
 use tch::{Kind, Tensor};
@@ -102,6 +102,35 @@ fn the_batch_around_a_sample_is_not_seen() {
             }
         }
     });
+}
+
+/// Lengths at which kernels split their work.
+#[test]
+fn nothing_hidden_is_seen_in_long_sequences_either() {
+    const LENGTH: i64 = 301;
+    const REAL: i64 = 150;
+    let pure = TESTED.iter().filter(|(_, options)| options.is_empty());
+    for layer in pure.map(|&tested| Layer::at_start(tested, 2, LENGTH, 7)) {
+        let x = input("x", 2, LENGTH);
+        for (path, causal) in Path::ALL.into_iter().flat_map(|path| [(path, false), (path, true)]) {
+            let what = format!("{}, {path}, causal {causal}", layer.name);
+            let first = |y: &Tensor| y.get(0).narrow(0, 0, REAL);
+            let Some(before) = layer.by(path, &x, &mask(causal, &[REAL, LENGTH])) else { continue };
+            let pads = layer.by(path, &changed(&x, 0, REAL, LENGTH), &mask(causal, &[REAL, LENGTH])).unwrap();
+            assert_eq!(difference(&first(&before), &first(&pads)), 0.0, "{what}: padding");
+            let beside = layer.by(path, &changed(&x, 1, 0, LENGTH), &mask(causal, &[REAL, 7])).unwrap();
+            assert_eq!(difference(&first(&before), &first(&beside)), 0.0, "{what}: the other sample");
+            let alone = layer.by(path, &x.narrow(0, 0, 1).narrow(1, 0, REAL), &mask(causal, &[REAL])).unwrap();
+            let gap = difference(&first(&before), &first(&alone));
+            assert!(gap < 1e-12, "{what}: alone: {gap:e}");
+        }
+        for path in Path::ALL {
+            let Some(before) = layer.by(path, &x, &Mask::causal()) else { continue };
+            let after = layer.by(path, &changed(&x, 0, REAL, LENGTH), &Mask::causal()).unwrap();
+            let past = |y: &Tensor| y.get(0).narrow(0, 0, REAL);
+            assert_eq!(difference(&past(&before), &past(&after)), 0.0, "{}, {path}: the future", layer.name);
+        }
+    }
 }
 
 #[test]

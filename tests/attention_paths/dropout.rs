@@ -1,6 +1,8 @@
 //! Dropout: the same mask by every path that draws one, and the mean kept.
 
+use crate::attention_layers::normal;
 use crate::cases::{Case, cases, worst};
+use synth::attention::attend::attend_by;
 use synth::attention::{Dropout, Path};
 use synth::randomness::DropoutKey;
 use tch::{Device, Kind};
@@ -68,6 +70,23 @@ fn what_is_kept_is_scaled() {
             // Some hundred entries: none further than five standard errors.
             let far = ((mean - &expected).abs() - error * 5.0 - 1e-12).max().double_value(&[]);
             assert!(far <= 0.0, "{}, {path}: the mean is off by {far} more than chance", case.name);
+        }
+    }
+}
+
+/// A sum hands one and the same gradient to both of its terms.
+#[test]
+fn the_gradient_that_arrives_is_left_as_it_is() {
+    let key = key(1);
+    for case in cases() {
+        for path in [Path::Shared, Path::Blockwise, Path::Materialised] {
+            let dropout = Dropout::new(PROBABILITY, &key, 3);
+            let scores = case.scores(Kind::Double);
+            let Some(y) = attend_by(path, &scores, &case.v, &case.mask, dropout) else { continue };
+            let beside = y.zeros_like().detach().set_requires_grad(true);
+            let upstream = normal("upstream", &y.size());
+            ((y + &beside) * &upstream).sum(Kind::Double).backward();
+            assert_eq!(beside.grad(), upstream, "{}, {path}", case.name);
         }
     }
 }

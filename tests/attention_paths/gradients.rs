@@ -71,8 +71,14 @@ fn layers_have_the_gradients_of_finite_differences() {
                 loss(y).backward();
                 for (name, leaf) in &leaves {
                     let mut tensor = leaf.shallow_clone();
-                    // Where scores do not depend on the input the queries' has no gradient.
-                    let gradient = if tensor.grad().defined() { tensor.grad().copy() } else { tensor.zeros_like() };
+                    // Where scores do not depend on the input the queries' has no gradient; all else has one.
+                    let defined = tensor.grad().defined();
+                    assert!(
+                        defined || *name == "x" && layer.kind.capabilities().batch_independent,
+                        "{}: {name}",
+                        layer.name
+                    );
+                    let gradient = if defined { tensor.grad().copy() } else { tensor.zeros_like() };
                     tensor.zero_grad();
                     let value = || tch::no_grad(|| loss(output().unwrap()).double_value(&[]));
                     check(&format!("{}, {path}: {name}", layer.name), leaf, &gradient.detach(), value);
