@@ -1,7 +1,7 @@
 //! Dropout: the same mask by every path that draws one, and the mean kept.
 
 use crate::attention_layers::normal;
-use crate::cases::{Case, cases, worst};
+use crate::cases::{BATCH, Case, HEADS, cases, worst};
 use synth::attention::attend::attend_by;
 use synth::attention::{Dropout, Path};
 use synth::randomness::DropoutKey;
@@ -74,19 +74,21 @@ fn what_is_kept_is_scaled() {
     }
 }
 
-/// A sum hands one and the same gradient to both of its terms.
+/// A sum hands one and the same gradient to both of its terms. The backward pass of what was computed last runs first:
+/// the other term sees what attention's left.
 #[test]
 fn the_gradient_that_arrives_is_left_as_it_is() {
     let key = key(1);
     for case in cases() {
         for path in [Path::Shared, Path::Blockwise, Path::Materialised] {
+            let leaf = normal("leaf", &[BATCH, HEADS, case.lengths.0, case.v.size()[3]]).set_requires_grad(true);
+            let other = &leaf * 2.0;
             let dropout = Dropout::new(PROBABILITY, &key, 3);
             let scores = case.scores(Kind::Double);
             let Some(y) = attend_by(path, &scores, &case.v, &case.mask, dropout) else { continue };
-            let beside = y.zeros_like().detach().set_requires_grad(true);
             let upstream = normal("upstream", &y.size());
-            ((y + &beside) * &upstream).sum(Kind::Double).backward();
-            assert_eq!(beside.grad(), upstream, "{}, {path}", case.name);
+            ((y + other) * &upstream).sum(Kind::Double).backward();
+            assert_eq!(leaf.grad(), upstream * 2.0, "{}, {path}", case.name);
         }
     }
 }
