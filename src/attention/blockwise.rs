@@ -81,10 +81,9 @@ impl Blocks {
         let scores = self.operands.scores();
         for rows in self.ranges() {
             let block = self.block(&scores, rows);
-            let mut upstream = rows_of(upstream, 2, block.rows.start, block.rows.end - block.rows.start);
-            if self.draws.is_some() {
-                upstream *= self.scale;
-            }
+            let upstream = rows_of(upstream, 2, block.rows.start, block.rows.end - block.rows.start);
+            // Never in place: the gradient is autograd's.
+            let upstream = if self.draws.is_some() { upstream * self.scale } else { upstream };
             let gradient = block.scores_gradient(&upstream);
             self.operands.v.add(0, block.keys, &product(&block.kept().transpose(-2, -1), &upstream));
             self.operands.add(&block, &gradient);

@@ -67,3 +67,6 @@ impl Draws {
         x.less(self.threshold)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! A layer that was stored and read again is the same; a fixed R never changes.
+
+use crate::attention_layers::{D_MODEL, EVALUATION, Layer, MAX_LENGTH, TESTED, difference, normal};
+use crate::each_layer;
+use synth::attention::{Mask, TokenMixer};
+use synth::checkpoints::tensors;
+use synth::train::optimizer::AdamW;
+use synth::train::options::OptimizerOptions;
+use tch::{Kind, Tensor};
+
+fn output(layer: &Layer) -> Tensor {
+    let x = normal("x", &[2, MAX_LENGTH, D_MODEL]);
+    layer.attention.forward(&x, &Mask::causal(), EVALUATION).unwrap()
+}
+
+#[test]
+fn stored_layers_come_back_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    for &tested in TESTED {
+        let stored = Layer::new(tested, 2);
+        tensors::write(&path, &stored.parameters.named(), &serde_json::json!({})).unwrap();
+        let read = Layer::at_start(tested, 2, MAX_LENGTH, 99);
+        assert!(difference(&output(&stored), &output(&read)) > 1e-3, "{}", stored.name);
+        tensors::read_into(&path, &read.parameters.named()).unwrap();
+        for ((name, stored), (_, read)) in stored.parameters.named().iter().zip(read.parameters.named()) {
+            assert_eq!(*stored, read, "{name}");
+        }
+        assert_eq!(output(&stored), output(&read), "{}", stored.name);
+    }
+}
+
+#[test]
+fn only_a_fixed_table_is_not_trained() {
+    each_layer(|layer| {
+        for parameter in layer.parameters.iter() {
+            let trained = parameter.tensor.requires_grad();
+            assert_eq!(trained, parameter.name != "fixed-random.r", "{}: {}", layer.name, parameter.name);
+        }
+    });
+}
+
+#[test]
+fn an_update_changes_every_tensor_but_a_fixed_table() {
+    for &tested in TESTED {
+        let layer = Layer::new(tested, 2);
+        let before: Vec<Tensor> = layer.parameters.iter().map(|parameter| parameter.tensor.detach().copy()).collect();
+        let adamw =
+            AdamW::new(&layer.parameters, &OptimizerOptions { weight_decay: 0.0, ..Default::default() }).unwrap();
+        output(&layer).square().sum(Kind::Double).backward();
+        adamw.update(0.1, &Tensor::from(0f32)).unwrap();
+        for (parameter, before) in layer.parameters.iter().zip(before) {
+            let what = format!("{}: {}", layer.name, parameter.name);
+            let changed = difference(&parameter.tensor.detach(), &before) > 0.0;
+            assert_eq!(changed, parameter.name != "fixed-random.r", "{what}");
+        }
+    }
+}
