@@ -4,8 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use synth::attention::attend::{attend_by, choose};
-use synth::attention::{Mask, Path as AttentionPath, Scores};
+use synth::attention::options::AttentionOptions;
+use synth::attention::scores::{Factors, Table, at_least_float};
+use synth::attention::{
+    Dimensions, Dropout, Mask, Pass, Path as AttentionPath, Scores, SynthesizedAttention, TokenMixer,
+};
+use synth::libtorch::memory::{cuda_memory, reset_cuda_peak};
 use synth::parameters::{Init, Parameters};
+use synth::randomness::DropoutKey;
 use synth::train::optimizer::AdamW;
 use synth::train::options::OptimizerOptions;
 use tch::{Cuda, Device, Kind, Tensor};
@@ -24,18 +30,23 @@ fn normal(seed: u64, shape: &[i64]) -> Tensor {
     parameters.root().tensor("x", shape, Init::Normal(1.0)).detach()
 }
 
-/// Relative distance of outputs and gradients from the float64 reference on the CPU.
+/// Relative distance of outputs and gradients from the float64 reference on the CPU. `parts` are the values, and what
+/// the scores are made of; masks of a dropout above 0 are the counter hash's on both devices.
 fn distance(
     scores: &dyn Fn(&[Tensor]) -> Scores,
     parts: &[Tensor],
     path: AttentionPath,
     kind: Kind,
-    mask: &Mask,
+    (mask, dropout): (&Mask, f64),
 ) -> f64 {
     let run = |device: Device, kind: Kind, path: AttentionPath| {
         let leaves: Vec<Tensor> =
             parts.iter().map(|part| part.to_device(device).to_kind(kind).detach().set_requires_grad(true)).collect();
-        let y = attend_by(path, &scores(&leaves), &leaves[0], mask, 0.0).unwrap();
+        let lengths = mask.key_lengths.as_ref().map(|lengths| lengths.to_device(device));
+        let mask = Mask { causal: mask.causal, key_lengths: lengths };
+        let key = DropoutKey::start(1, 2, 3, device);
+        let dropout = if dropout > 0.0 { Dropout::new(dropout, &key, 4) } else { Dropout::NONE };
+        let y = attend_by(path, &scores(&leaves), &leaves[0], &mask, dropout).unwrap();
         let upstream = normal(9, &y.size()).to_device(device).to_kind(kind);
         (&y * upstream).sum(kind).backward();
         let grads = leaves.iter().map(Tensor::grad);
@@ -49,28 +60,68 @@ fn distance(
     reference.iter().zip(&found).map(|(a, b)| norm(&(a - b)) / norm(a).max(1e-9)).fold(0.0, f64::max)
 }
 
+fn product(leaves: &[Tensor]) -> Scores {
+    Scores { q: Some(&leaves[1] * 0.3), k: Some(leaves[2].shallow_clone()), ..Scores::default() }
+}
+
+fn table(leaves: &[Tensor]) -> Scores {
+    // A table is float32 at least, as in training.
+    Scores::of_table(at_least_float(&leaves[1]))
+}
+
+/// A product with learned keys, a weighted table and two factors, all at once.
+fn everything(leaves: &[Tensor]) -> Scores {
+    Scores {
+        q: Some(&leaves[1] * 0.3),
+        k: Some(leaves[2].shallow_clone()),
+        tables: vec![Table { table: at_least_float(&leaves[3]), weight: Some(at_least_float(&leaves[4])) }],
+        factors: Some(Factors { a: leaves[5].shallow_clone(), b: leaves[6].shallow_clone() }),
+    }
+}
+
 #[test]
 fn gpu_attention_paths_equal_the_float64_reference() {
     if !gpu() {
         return;
     }
-    let product =
-        |leaves: &[Tensor]| Scores { q: Some(&leaves[1] * 0.3), k: Some(leaves[2].shallow_clone()), bias: None };
-    let table = |leaves: &[Tensor]| Scores { q: None, k: None, bias: Some(leaves[1].shallow_clone()) };
     let full = |name: u64, n: i64, w: i64| normal(name, &[3, 4, n, w]);
+    let padded = |causal| Mask { causal, key_lengths: Some(Tensor::from_slice(&[17i64, 5, 1])) };
     for n in [17, 64] {
         for w in [12, 64] {
-            for mask in [Mask::causal(), Mask::default()] {
-                let qkv = [full(1, n, w), full(2, n, w), full(3, n, w)];
-                let vr = [full(4, n, w), normal(5, &[1, 4, n, n])];
-                for (kind, bound) in [(Kind::Float, 1e-5), (Kind::BFloat16, 2e-2)] {
-                    let fused = distance(&product, &qkv, AttentionPath::Fused, kind, &mask);
-                    let shared = distance(&table, &vr, AttentionPath::Shared, kind, &mask);
-                    assert!(fused < bound, "fused {kind:?} n {n} w {w} causal {}: {fused:e}", mask.causal);
-                    assert!(shared < bound, "shared {kind:?} n {n} w {w} causal {}: {shared:e}", mask.causal);
+            let qkv = [full(1, n, w), full(2, n, w), full(3, n, w)];
+            let vr = [full(4, n, w), normal(5, &[1, 4, n, n])];
+            let learned_keys = normal(6, &[1, 4, n, w]);
+            let shared_table = [normal(7, &[1, 4, n, n]), normal(8, &[1, 4, 1, 1])];
+            let factors = [full(10, n, 8), full(11, n, 8)];
+            let all = [&qkv[..2], &[learned_keys], &shared_table[..], &factors[..]].concat_all();
+            for (kind, bound) in [(Kind::Double, 1e-11), (Kind::Float, 1e-5), (Kind::BFloat16, 2e-2)] {
+                for mask in [Mask::causal(), Mask::default(), padded(false)] {
+                    let what = format!("{kind:?} n {n} w {w} {mask:?}");
+                    for dropout in [0.0, 0.2] {
+                        let shared = distance(&table, &vr, AttentionPath::Shared, kind, (&mask, dropout));
+                        let blocks = distance(&everything, &all, AttentionPath::Blockwise, kind, (&mask, dropout));
+                        assert!(shared < bound, "shared {what} dropout {dropout}: {shared:e}");
+                        assert!(blocks < bound, "blockwise {what} dropout {dropout}: {blocks:e}");
+                    }
+                    // The stock kernels have no float64; their dropout is not ours.
+                    if kind != Kind::Double {
+                        let fused = distance(&product, &qkv, AttentionPath::Fused, kind, (&mask, 0.0));
+                        assert!(fused < bound, "fused {what}: {fused:e}");
+                    }
                 }
             }
         }
+    }
+}
+
+/// Several lists of tensors as one.
+trait ConcatAll {
+    fn concat_all(self) -> Vec<Tensor>;
+}
+
+impl<const N: usize> ConcatAll for [&[Tensor]; N] {
+    fn concat_all(self) -> Vec<Tensor> {
+        self.into_iter().flatten().map(Tensor::shallow_clone).collect()
     }
 }
 
@@ -81,8 +132,50 @@ fn gpu_training_with_dropout_takes_the_fused_path() {
     }
     for kind in [Kind::BFloat16, Kind::Float] {
         let part = || normal(1, &[2, 4, 64, 32]).to_device(Device::Cuda(0)).to_kind(kind).set_requires_grad(true);
-        let scores = Scores { q: Some(part()), k: Some(part()), bias: None };
+        let scores = Scores { q: Some(part()), k: Some(part()), ..Scores::default() };
         assert_eq!(choose(&scores, &part(), &Mask::causal(), 0.1), AttentionPath::Fused, "{kind:?}");
+    }
+}
+
+/// Most bytes in tensors during a forward and backward pass of one layer over a batch of one.
+fn layer_peak(kind: &str, hidden: i64, n: i64, dropout: f64, compute: Kind) -> i64 {
+    let dimensions = Dimensions { d_model: 256, heads: 4, head_width: 64, max_length: n };
+    let mut options = AttentionOptions::default();
+    options.dense.hidden = Some(hidden);
+    let mut parameters = Parameters::new(1, Device::Cuda(0), Kind::Float);
+    let layer = SynthesizedAttention::new(parameters.root(), kind.parse().unwrap(), &options, dimensions, dropout, 1.0);
+    let x = Tensor::ones([1, n, 256], (Kind::Float, Device::Cuda(0))).set_requires_grad(true);
+    let key = DropoutKey::start(1, 0, 0, Device::Cuda(0));
+    let before = cuda_memory(0).unwrap().allocated;
+    reset_cuda_peak(0).unwrap();
+    let y = layer.forward(&x, &Mask::causal(), Pass { compute, dropout: Some(&key) }).unwrap();
+    y.sum(Kind::Float).backward();
+    cuda_memory(0).unwrap().peak_allocated - before
+}
+
+#[test]
+fn gpu_memory_is_linear_in_the_length() {
+    if !gpu() {
+        return;
+    }
+    let linear =
+        ["vanilla", "dense", "factorized-random", "factorized-dense", "dense+vanilla", "factorized-random+vanilla"];
+    for (compute, hidden, dropout) in
+        [(Kind::Float, 64, 0.0), (Kind::Float, 320, 0.1), (Kind::BFloat16, 64, 0.1), (Kind::BFloat16, 320, 0.0)]
+    {
+        for kind in linear {
+            let [two, four, eight] = [2048, 4096, 8192].map(|n| layer_peak(kind, hidden, n, dropout, compute));
+            // What a line would add from 4,096 to 8,192 is twice what it added before; N² four times.
+            let what = format!("{kind} {compute:?} hidden {hidden} dropout {dropout}: {two}, {four}, {eight} bytes");
+            assert!(eight - four < 5 * (four - two) / 2 + (8 << 20), "{what}");
+            // N² of one head in float32 alone is 256 MiB.
+            assert!(eight < 256 << 20, "{what}");
+        }
+        // R's gradient is one N × N per head; nothing else is.
+        let [with, without] =
+            ["random+vanilla", "dense+vanilla"].map(|kind| layer_peak(kind, hidden, 8192, dropout, compute));
+        let table = 4 * 8192 * 8192 * 4;
+        assert!(with - without < table + (64 << 20), "{with} and {without} bytes");
     }
 }
 
@@ -138,12 +231,12 @@ train = { steps = 200, batch_size = 16, eval_every = 50, log_every = 20, checkpo
 }
 
 #[test]
-fn gpu_both_kinds_learn_in_bf16_as_on_the_cpu() {
+fn gpu_kinds_learn_in_bf16_as_on_the_cpu() {
     if !gpu() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for kind in ["vanilla", "random"] {
+    for kind in ["vanilla", "dense", "factorized-dense", "random", "factorized-random", "random+vanilla"] {
         let set = format!("attention.kind={kind}");
         // Devices draw different masks: without dropout they differ by rounding alone.
         let common = ["--set", "model.dropout=0", "--set", &set];
@@ -163,7 +256,16 @@ fn gpu_a_resumed_deterministic_run_ends_in_the_same_bytes() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for (kind, precision) in [("vanilla", "bf16"), ("random", "bf16"), ("vanilla", "fp32"), ("random", "fp32")] {
+    let cases = [
+        ("vanilla", "bf16"),
+        ("random", "bf16"),
+        ("factorized-dense", "bf16"),
+        ("random+vanilla", "bf16"),
+        ("vanilla", "fp32"),
+        ("random", "fp32"),
+        ("dense+factorized-random", "fp32"),
+    ];
+    for (kind, precision) in cases {
         let sets = [format!("attention.kind={kind}"), format!("train.precision={precision}")];
         let common = ["--device", "cuda", "--deterministic", "--set", &sets[0], "--set", &sets[1]];
         let (_, straight) = train(folder.path(), &format!("{kind}-{precision}-straight"), &common);

@@ -70,6 +70,8 @@ impl SynthesizedAttention {
         mask: &Mask,
         pass: Pass<'_>,
     ) -> Result<Tensor> {
+        let (n, m) = (x.size()[1], memory.size()[1]);
+        ensure!(!mask.causal || n <= m, "a causal mask over {m} keys leaves the first of {n} queries without any");
         let scores = self.scores(x, memory, bias, pass)?;
         Ok(self.finish(&scores, &self.values(memory, pass), mask, pass))
     }
