@@ -38,6 +38,14 @@ pub enum Init {
     Ones,
     /// Normal with mean 0 and this standard deviation.
     Normal(f64),
+    /// The weights of a linear layer with so many inputs: normal, with the standard deviation that
+    /// [`Parameters::start_projections`] set for them, times `shrink`.
+    Projection {
+        /// Entries that each output reads.
+        inputs: i64,
+        /// 1, or less where the layer joins a residual stream.
+        shrink: f64,
+    },
 }
 
 /// All tensors of a model, in the order in which its layers made them.
@@ -47,12 +55,19 @@ pub struct Parameters {
     seed: u64,
     device: Device,
     kind: Kind,
+    projection_std: fn(i64) -> f64,
 }
 
 impl Parameters {
     /// An empty list, whose tensors will live on `device` in `kind` and start from `seed`.
     pub fn new(seed: u64, device: Device, kind: Kind) -> Self {
-        Self { list: Vec::new(), seed, device, kind }
+        Self { list: Vec::new(), seed, device, kind, projection_std: |inputs| (inputs as f64).powf(-0.5) }
+    }
+
+    /// The standard deviation at the start of a linear layer's weights, for its number of inputs; inputs^−½ if never
+    /// set.
+    pub fn start_projections(&mut self, std: fn(i64) -> f64) {
+        self.projection_std = std;
     }
 
     /// The root, from which layers name their tensors.
@@ -136,7 +151,11 @@ impl Scope<'_> {
 
     fn place(&mut self, name: &str, shape: &[i64], init: Init, trained: bool) -> Tensor {
         let name = format!("{}{name}", self.prefix);
-        let Parameters { seed, device, kind, .. } = *self.parameters;
+        let Parameters { seed, device, kind, projection_std, .. } = *self.parameters;
+        let init = match init {
+            Init::Projection { inputs, shrink } => Init::Normal(projection_std(inputs) * shrink),
+            init => init,
+        };
         let tensor = initial(seed, &name, shape, init, kind).to_device(device).set_requires_grad(trained);
         let held = tensor.shallow_clone();
         self.parameters.list.push(Parameter { name, tensor, role: self.role });
@@ -153,6 +172,7 @@ fn initial(seed: u64, name: &str, shape: &[i64], init: Init, kind: Kind) -> Tens
     match init {
         Init::Zeros => Tensor::zeros(shape, options),
         Init::Ones => Tensor::ones(shape, options),
+        Init::Projection { .. } => unreachable!("a projection's start is a normal one"),
         Init::Normal(std) => {
             let mut generator = ChaCha8Rng::seed_from_u64(randomness::derive(seed, &format!("init {name}"), &[]));
             let tensor = Tensor::empty(shape, options);

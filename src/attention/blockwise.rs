@@ -191,6 +191,8 @@ impl Operands {
             k: self.k.as_ref().map(value),
             tables: self.tables.iter().map(table).collect(),
             factors: self.factors.as_ref().map(|(a, b)| Factors { a: value(a), b: value(b) }),
+            // Nobody asks here: the path is chosen.
+            from_input: false,
         }
     }
 

@@ -78,14 +78,13 @@ impl Dense {
         let first = if dense.shared_query {
             First::Query
         } else {
-            let std = (d_model as f64).powf(-0.5);
-            First::Own(Projection::new(scope.enter("w1"), (d_model, heads * width), std, false))
+            First::Own(Projection::new(scope.enter("w1"), (d_model, heads * width), 1.0, false))
         };
         let first_bias = dense.bias.then(|| scope.enter("w1").tensor("bias", &[heads * width], Init::Zeros));
         // The heads' axis is absent where they share.
         let (tables, skip) = if dense.shared_output { (1, 1) } else { (heads, 0) };
         let shape = |full: &[i64]| full[skip..].to_vec();
-        let init = Init::Normal((width as f64).powf(-0.5));
+        let init = Init::Projection { inputs: width, shrink: 1.0 };
         let second = scope.tensor("w2", &shape(&[heads, max_length, width]), init).view([tables, max_length, width]);
         let second_bias = dense.bias.then(|| scope.tensor("b2", &shape(&[heads, max_length]), Init::Zeros));
         let second_bias = second_bias.map(|bias| bias.view([tables, max_length]));
@@ -129,6 +128,6 @@ impl ScoreSource for Dense {
             None => hidden,
         };
         let k = self.output(m).to_kind(q.kind());
-        Scores { q: Some(q), k: Some(k), ..Scores::default() }
+        Scores { q: Some(q), k: Some(k), from_input: true, ..Scores::default() }
     }
 }

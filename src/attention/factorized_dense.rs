@@ -38,10 +38,9 @@ pub const VARIANT: Variant = Variant {
     build: |scope, options, dimensions| {
         let (a, b) = options.factorized_dense.widths(dimensions.max_length);
         let (d_model, heads) = (dimensions.d_model, dimensions.heads);
-        let std = (d_model as f64).powf(-0.5);
         let mut scope = scope.enter("factorized-dense");
-        let a = Projection::new(scope.enter("a"), (d_model, heads * a), std, false);
-        let b = Projection::new(scope.enter("b"), (d_model, heads * b), std, false);
+        let a = Projection::new(scope.enter("a"), (d_model, heads * a), 1.0, false);
+        let b = Projection::new(scope.enter("b"), (d_model, heads * b), 1.0, false);
         Box::new(FactorizedDense { a, b, heads })
     },
 };
@@ -56,6 +55,6 @@ struct FactorizedDense {
 impl ScoreSource for FactorizedDense {
     fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, _m: i64, pass: Pass<'_>) -> Scores {
         let [a, b] = [&self.a, &self.b].map(|factor| factor.heads(queries.x, self.heads, pass));
-        Scores { factors: Some(Factors { a, b }), ..Scores::default() }
+        Scores { factors: Some(Factors { a, b }), from_input: true, ..Scores::default() }
     }
 }

@@ -34,24 +34,23 @@ pub struct SynthesizedAttention {
 
 impl SynthesizedAttention {
     /// A layer of `kind`, whose tensors are named below `scope`. `dropout` is the weights' probability;
-    /// `output_std` the start of the output projection.
+    /// `shrink` what the start of the output projection is multiplied by, because it joins a residual stream.
     pub fn new(
         scope: Scope<'_>,
         kind: Kind,
         options: &AttentionOptions,
         dimensions: Dimensions,
         dropout: f64,
-        output_std: f64,
+        shrink: f64,
     ) -> Self {
         let mut scope = scope.with_role(Role::Attention);
         let (d_model, inner) = (dimensions.d_model, dimensions.inner());
-        let std = (d_model as f64).powf(-0.5);
-        let inwards = |scope: Scope<'_>| Projection::new(scope, (d_model, inner), std, options.bias);
+        let inwards = |scope: Scope<'_>| Projection::new(scope, (d_model, inner), 1.0, options.bias);
         let query = kind.reads_query(options).then(|| inwards(scope.enter("query")));
         let parts = kind.parts().map(|part| (part.variant().build)(&mut scope, options, dimensions)).collect();
         let mixture = Mixture::new(&mut scope, kind, options, dimensions);
         let value = inwards(scope.enter("value"));
-        let output = Projection::new(scope.enter("output"), (inner, d_model), output_std, options.bias);
+        let output = Projection::new(scope.enter("output"), (inner, d_model), shrink, options.bias);
         let max_length = kind.capabilities().length_bound.then_some(dimensions.max_length);
         let stream = derive(0, scope.name(), &[]);
         Self { parts, mixture, query, value, output, heads: dimensions.heads, max_length, dropout, stream }

@@ -11,9 +11,10 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// The tensors `weight`, which starts normal with `std`, and, if asked for, `bias`, which starts at zero.
-    pub fn new(mut scope: Scope<'_>, (input, output): (i64, i64), std: f64, bias: bool) -> Self {
-        let weight = scope.tensor("weight", &[output, input], Init::Normal(std));
+    /// The tensors `weight`, which starts as [`Init::Projection`] with `shrink`, and, if asked for, `bias`, which starts
+    /// at zero.
+    pub fn new(mut scope: Scope<'_>, (input, output): (i64, i64), shrink: f64, bias: bool) -> Self {
+        let weight = scope.tensor("weight", &[output, input], Init::Projection { inputs: input, shrink });
         Self { weight, bias: bias.then(|| scope.tensor("bias", &[output], Init::Zeros)) }
     }
 

@@ -14,6 +14,8 @@ pub struct Scores {
     pub tables: Vec<Table>,
     /// Two factors of every row.
     pub factors: Option<Factors>,
+    /// The scores depend on the input: also those of a batch of one, whose shapes do not tell.
+    pub from_input: bool,
 }
 
 /// A table of scores, shared by the batch.
@@ -54,6 +56,7 @@ impl Scores {
             k: self.k,
             tables: self.tables.into_iter().map(table).collect(),
             factors: self.factors.map(|Factors { a, b }| Factors { a: times(a), b }),
+            from_input: self.from_input,
         }
     }
 
@@ -70,6 +73,7 @@ impl Scores {
             sum.tables.extend(scores.tables);
             assert!(sum.factors.is_none() || scores.factors.is_none(), "one part of a mixture has factors");
             sum.factors = sum.factors.or(scores.factors);
+            sum.from_input |= scores.from_input;
         }
         sum.q = side_by_side(q);
         sum.k = side_by_side(k);
@@ -78,7 +82,8 @@ impl Scores {
 
     /// Whether the scores are the same for every sample of a batch.
     pub fn batch_independent(&self) -> bool {
-        [&self.q, &self.k].into_iter().flatten().all(|part| part.size()[0] == 1) && self.factors.is_none()
+        let one_for_all = [&self.q, &self.k].into_iter().flatten().all(|part| part.size()[0] == 1);
+        one_for_all && self.factors.is_none() && !self.from_input
     }
 
     /// Number of queries.
@@ -100,6 +105,7 @@ impl Scores {
             k: self.k.as_ref().map(|k| rows_of(k, 2, 0, m)),
             tables: self.tables.iter().map(table).collect(),
             factors: self.factors.as_ref().map(|factors| Factors { a: cut(&factors.a), b: cut(&factors.b) }),
+            from_input: self.from_input,
         }
     }
 

@@ -28,8 +28,7 @@ pub const VARIANT: Variant = Variant {
         work.project_keys(dimensions, width) + work.pairs(work.batch, dimensions, width)
     },
     build: |scope, options, dimensions| {
-        let std = (dimensions.d_model as f64).powf(-0.5);
-        let key = Projection::new(scope.enter("key"), (dimensions.d_model, dimensions.inner()), std, options.bias);
+        let key = Projection::new(scope.enter("key"), (dimensions.d_model, dimensions.inner()), 1.0, options.bias);
         Box::new(Vanilla { key, heads: dimensions.heads, scale: (dimensions.head_width as f64).powf(-0.5) })
     },
 };
@@ -50,6 +49,7 @@ impl ScoreSource for Vanilla {
         Scores {
             q: queries.query.map(|query| query * self.scale),
             k: keys.map(Tensor::shallow_clone),
+            from_input: true,
             ..Scores::default()
         }
     }

@@ -41,8 +41,6 @@ const VALUES: &[(&str, &str)] = &[
     ("model.architecture", "encoder-decoder"),
     ("model.norm", "rms"),
     ("model.norm_position", "post"),
-    ("model.activation", "gelu"),
-    ("model.activation", "gelu-tanh"),
     ("model.activation", "swiglu"),
     ("model.positions", "relative"),
     ("optimizer.kind", "adafactor"),

@@ -30,6 +30,7 @@ impl Decoder {
         attention: &AttentionOptions,
         vocabulary: i64,
     ) -> Self {
+        parameters.start_projections(model.init.std());
         let mut root = parameters.root();
         let shape = [vocabulary, model.d_model];
         let table =
@@ -41,7 +42,7 @@ impl Decoder {
         let kinds = layers.flat_map(|(kind, count)| std::iter::repeat_n(kind, count as usize)).enumerate();
         let blocks =
             kinds.map(|(i, kind)| Block::new(decoder.enter("layers").enter(i), model, attention, kind)).collect();
-        let norm = LayerNorm::new(decoder.enter("norm"), model.d_model);
+        let norm = LayerNorm::new(decoder.enter("norm"), model.d_model, model.bias);
         let output = if model.tie_embeddings { embedding.shallow_clone() } else { table(root.enter("output")) };
         Self { embedding, positions, blocks, norm, output, dropout: model.dropout, max_length: model.max_length }
     }
@@ -123,27 +124,16 @@ impl Block {
     fn new(mut scope: Scope<'_>, model: &ModelOptions, attention: &AttentionOptions, kind: Kind) -> Self {
         let dimensions = model.dimensions();
         // What is added to the residual stream starts smaller the more is added (GPT-2).
-        let depth = (2.0 * model.layers as f64).powf(-0.5);
-        let output_std = |fan_in: i64| (fan_in as f64).powf(-0.5) * depth;
+        let shrink = (2.0 * model.layers as f64).powf(-0.5);
         let dropout = attention.dropout.unwrap_or(model.dropout);
         Self {
-            attention_norm: LayerNorm::new(scope.enter("attention_norm"), model.d_model),
-            attention: SynthesizedAttention::new(
-                scope.enter("attention"),
-                kind,
-                attention,
-                dimensions,
-                dropout,
-                output_std(dimensions.inner()),
-            ),
-            feed_forward_norm: LayerNorm::new(scope.enter("feed_forward_norm"), model.d_model),
-            feed_forward: FeedForward::new(
-                scope.enter("feed_forward"),
-                model.d_model,
-                model.d_ff(),
-                model.dropout,
-                output_std(model.d_ff()),
-            ),
+            attention_norm: LayerNorm::new(scope.enter("attention_norm"), model.d_model, model.bias),
+            attention: {
+                let scope = scope.enter("attention");
+                SynthesizedAttention::new(scope, kind, attention, dimensions, dropout, shrink)
+            },
+            feed_forward_norm: LayerNorm::new(scope.enter("feed_forward_norm"), model.d_model, model.bias),
+            feed_forward: FeedForward::new(scope.enter("feed_forward"), model, shrink),
             dropout: model.dropout,
         }
     }

@@ -43,6 +43,12 @@ pub struct ModelOptions {
     /// The feed-forward layer's activation.
     #[garde(skip)]
     pub activation: Activation,
+    /// Biases in feed-forward layers and norms; those of attention are `attention.bias`.
+    #[garde(skip)]
+    pub bias: bool,
+    /// How linear layers start.
+    #[garde(skip)]
+    pub init: Initialisation,
     /// How the model is told of positions.
     #[garde(skip)]
     pub positions: Positions,
@@ -65,6 +71,8 @@ impl Default for ModelOptions {
             norm: Norm::Layer,
             norm_position: NormPosition::Pre,
             activation: Activation::Relu,
+            bias: true,
+            init: Initialisation::FanIn,
             positions: Positions::Learned,
             tie_embeddings: true,
         }
@@ -123,6 +131,30 @@ pub enum NormPosition {
 pub enum Activation {
     /// max(x, 0).
     Relu,
+    /// x·Φ(x), by the error function (arXiv 1606.08415).
+    Gelu,
+    /// Its approximation by tanh, GPT-2's.
+    GeluTanh,
+}
+
+/// `model.init`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Initialisation {
+    /// Normal with the standard deviation inputs^−½.
+    FanIn,
+    /// Normal with the standard deviation 0.02, as in GPT-2.
+    Gpt2,
+}
+
+impl Initialisation {
+    /// The standard deviation at the start of a linear layer's weights, for its number of inputs.
+    pub fn std(self) -> fn(i64) -> f64 {
+        match self {
+            Initialisation::FanIn => |inputs| (inputs as f64).powf(-0.5),
+            Initialisation::Gpt2 => |_| 0.02,
+        }
+    }
 }
 
 /// `model.positions`.

@@ -16,8 +16,9 @@ pub struct Size {
 /// Number of parameters of the decoder-only model; no size overflows.
 pub fn decoder_size(model: &ModelOptions, attention: &AttentionOptions, vocabulary: u64) -> Size {
     let [d_model, d_ff] = [model.d_model, model.d_ff()].map(|n| n as u128);
-    let norm = 2 * d_model;
-    let feed_forward = 2 * d_model * d_ff + d_ff + d_model;
+    let biases = u128::from(model.bias);
+    let norm = (1 + biases) * d_model;
+    let feed_forward = 2 * d_model * d_ff + biases * (d_ff + d_model);
     let layers = attention.decoder_layers(model.layers);
     let of_each = |parameters: fn(Kind, &AttentionOptions, Dimensions) -> u128| -> u128 {
         let layers = layers.iter();
@@ -67,7 +68,7 @@ mod tests {
             small.clone(),
             ModelOptions { tie_embeddings: false, positions: Positions::Sinusoidal, ..small.clone() },
             ModelOptions { head_width: Some(5), d_ff: Some(9), positions: Positions::None, ..small.clone() },
-            ModelOptions { heads: 1, layers: 1, ..small },
+            ModelOptions { heads: 1, layers: 1, bias: false, ..small },
         ];
         for model in &models {
             for kind in Kind::pure().chain(["fixed-random+dense+vanilla".parse().unwrap()]) {

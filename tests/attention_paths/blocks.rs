@@ -34,6 +34,7 @@ fn several_blocks_equal_the_whole() {
             k: Some(k.shallow_clone()),
             tables: vec![Table { table: table.shallow_clone(), weight: Some(weight.shallow_clone()) }],
             factors: Some(Factors { a: a.shallow_clone(), b: b.shallow_clone() }),
+            from_input: true,
         };
         let y = attend_by(path, &scores, &v, &mask, dropout).unwrap();
         (&y * normal("upstream", &y.size())).sum(Kind::Double).backward();

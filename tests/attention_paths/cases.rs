@@ -37,6 +37,7 @@ impl Case {
             k: self.k.as_ref().map(part),
             tables: self.tables.iter().map(table).collect(),
             factors: self.factors.as_ref().map(|(a, b)| Factors { a: part(a), b: part(b) }),
+            from_input: false,
         }
     }
 

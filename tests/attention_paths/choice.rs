@@ -55,6 +55,16 @@ fn factors_are_multiplied_out_only_where_that_pays() {
     assert_eq!(of(&Scores::of_table(normal("table", &[1, 2, 64, 64])), 1, 64, 0.0, false), Path::Shared);
 }
 
+/// The shapes of a batch of one do not tell whether scores depend on the input.
+#[test]
+fn a_batch_of_one_takes_the_path_of_larger_ones() {
+    for &tested in TESTED {
+        let layer = Layer::new(tested, 2);
+        let path = |batch| layer.attention.path(batch, 5, &Mask::causal(), EVALUATION).unwrap();
+        assert_eq!(path(1), path(2), "{}", layer.name);
+    }
+}
+
 /// What the layer says of itself is what `attend` does with its scores.
 #[test]
 fn layers_tell_the_path_that_they_take() {

@@ -25,6 +25,7 @@ fn blocks_of_any_size_equal_the_whole() {
             k: Some(k.shallow_clone()),
             tables: vec![Table { table: table.shallow_clone(), weight: Some(weight.shallow_clone()) }],
             factors: Some(Factors { a: a.shallow_clone(), b: b.shallow_clone() }),
+            from_input: true,
         };
         let mask = Mask { causal, key_lengths: lengths.map(|lengths| Tensor::from_slice(&lengths)) };
         let key = {
