@@ -20,9 +20,16 @@ fn completions_of_each_shell() {
 fn the_doctor_says_what_there_is() {
     let place = Place::new();
     let finished = place.succeeds("doctor");
-    for part in
-        ["synth ", "libtorch ", " expected", "cpu ", "attention from queries and keys", "rust-sources: not prepared"]
-    {
+    for part in [
+        "synth ",
+        "libtorch ",
+        " expected",
+        "cpu ",
+        "attention vanilla                    fp32 fused (with dropout blockwise), bf16 ",
+        "attention factorized-random+vanilla  fp32 fused (with dropout blockwise), bf16 ",
+        "attention random                     fp32 shared, bf16 shared, fp64 shared",
+        "rust-sources: not prepared",
+    ] {
         assert!(finished.stdout.contains(part), "{part:?} in {}", finished.stdout);
     }
     let findings = place.succeeds("doctor --json").json();
