@@ -18,11 +18,11 @@ clippy = $(cargo) clippy --all-targets $(release)
 synth = $(or $(CARGO_TARGET_DIR),target)/release/synth
 
 .NOTPARALLEL:
-.PHONY: help setup build data demo test test-gpu lint clean
+.PHONY: help setup build data demo ablate-kinds test test-gpu lint clean
 .PHONY: libtorch binary sources format checks
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo 'With CUDA=1 or CUDA=0: libtorch with or without CUDA, else as there is an NVIDIA driver.'
 	@echo 'With ARGS="...": more arguments, as in make demo ARGS="--set train.steps=100".'
 
@@ -36,6 +36,9 @@ data: binary ## Prepare the demo's text, rust-sources
 
 demo: sources ## Train two kinds of attention on real text and compare them
 	$(synth) ablate experiments/demo/sweep.toml $(ARGS)
+
+ablate-kinds: binary ## Train every attention on Tiny Shakespeare (its text: see experiments/tinyshakespeare)
+	$(synth) ablate experiments/tinyshakespeare/kinds.toml $(ARGS)
 
 test: checks ## Lint, then run the tests
 	$(cargo) test $(release) $(ARGS)

@@ -9,7 +9,7 @@
 
 mod attention_case;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use attention_case::Arrays;
 use clap::{Parser, ValueEnum};
 use safetensors::{Dtype, tensor::TensorView};
@@ -73,17 +73,22 @@ fn main() -> Result<()> {
     let cases = attention_case::read(&arguments.cases)?;
     std::fs::create_dir_all(&arguments.outputs)
         .with_context(|| format!("cannot create {}", arguments.outputs.display()))?;
-    let mut written = 0;
+    let (mut written, mut refused) = (0, 0);
     for case in &cases {
-        match case.run(arguments.path.path(), number, device).with_context(|| case.name().to_owned())? {
-            Some(found) => {
+        match case.run(arguments.path.path(), number, device) {
+            Ok(Some(found)) => {
                 write(&arguments.outputs.join(format!("{}.safetensors", case.name())), &found)?;
                 written += 1;
             }
-            None => writeln!(std::io::stderr(), "left out, the path does not compute it: {}", case.name())?,
+            Ok(None) => writeln!(std::io::stderr(), "left out, the path does not compute it: {}", case.name())?,
+            Err(error) => {
+                writeln!(std::io::stderr(), "refused: {}: {error:#}", case.name())?;
+                refused += 1;
+            }
         }
     }
     writeln!(std::io::stdout(), "{written} of {} cases written to {}", cases.len(), arguments.outputs.display())?;
+    ensure!(refused == 0, "{refused} cases were refused");
     Ok(())
 }
 

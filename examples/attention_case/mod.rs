@@ -123,8 +123,14 @@ impl Case {
     fn options(&self, bias: bool) -> Result<AttentionOptions> {
         let mut table = Map::from_iter([("bias".to_owned(), Value::Bool(bias))]);
         for (key, value) in self.row["options"].as_object().into_iter().flatten() {
-            let (part, key) = key.split_once('.').with_context(|| format!("{}: option {key}", self.name()))?;
-            table.entry(part).or_insert_with(|| Value::Object(Map::new()))[key] = value.clone();
+            match key.split_once('.') {
+                Some((part, key)) => {
+                    table.entry(part).or_insert_with(|| Value::Object(Map::new()))[key] = value.clone()
+                }
+                None => {
+                    table.insert(key.clone(), value.clone());
+                }
+            }
         }
         serde_json::from_value(Value::Object(table)).with_context(|| format!("{}: options", self.name()))
     }
