@@ -27,6 +27,9 @@ pub struct Parameter {
     pub tensor: Tensor,
     /// What it belongs to.
     pub role: Role,
+    /// Whether weight decay pulls it towards 0: what starts at random and has two or more axes, so no gains, no
+    /// biases, and no mixture's weights, whatever their shape.
+    pub decays: bool,
 }
 
 /// How a tensor starts.
@@ -152,13 +155,14 @@ impl Scope<'_> {
     fn place(&mut self, name: &str, shape: &[i64], init: Init, trained: bool) -> Tensor {
         let name = format!("{}{name}", self.prefix);
         let Parameters { seed, device, kind, projection_std, .. } = *self.parameters;
+        let decays = shape.len() >= 2 && matches!(init, Init::Normal(_) | Init::Projection { .. });
         let init = match init {
             Init::Projection { inputs, shrink } => Init::Normal(projection_std(inputs) * shrink),
             init => init,
         };
         let tensor = initial(seed, &name, shape, init, kind).to_device(device).set_requires_grad(trained);
         let held = tensor.shallow_clone();
-        self.parameters.list.push(Parameter { name, tensor, role: self.role });
+        self.parameters.list.push(Parameter { name, tensor, role: self.role, decays });
         held
     }
 }

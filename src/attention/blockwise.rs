@@ -234,10 +234,11 @@ fn add_table(table: &Operand, weight: Option<&Operand>, part: &Table, (start, co
 
 fn add_factors((a, b): (&Operand, &Operand), factors: &Factors, (start, count): (i64, i64), gradient: &Tensor) {
     let [batch, heads, rows, keys] = gradient.size()[..] else { unreachable!("gradients have four axes") };
-    let (reach, width) = (factors.reach(keys), factors.b.size()[3]);
+    let (reach, width) = factors.reach(keys);
     let grid = gradient.constant_pad_nd([0, reach * width - keys]).view([batch, heads, rows, reach, width]);
     let outer = rows_of(&factors.a, 3, 0, reach);
-    a.add_where_wanted(start, count, || (&grid * factors.b.unsqueeze(-2)).sum_dim_intlist(LAST, false, None::<Kind>));
+    let inner = rows_of(&factors.b, 3, 0, width);
+    a.add_where_wanted(start, count, || (&grid * inner.unsqueeze(-2)).sum_dim_intlist(LAST, false, None::<Kind>));
     b.add_where_wanted(start, count, || {
         (&grid * outer.unsqueeze(-1)).sum_dim_intlist(LAST_BUT_ONE, false, None::<Kind>)
     });

@@ -60,7 +60,8 @@ impl SynthesizedAttention {
     /// to the scores, outside a mixture's weights.
     ///
     /// # Errors
-    /// Where an input is longer than the kind's tables by position.
+    /// Where an input is longer than the kind's tables by position; under a causal mask, where there are more queries
+    /// than keys.
     pub fn attend_to(
         &self,
         x: &Tensor,
@@ -69,8 +70,7 @@ impl SynthesizedAttention {
         mask: &Mask,
         pass: Pass<'_>,
     ) -> Result<Tensor> {
-        let (n, m) = (x.size()[1], memory.size()[1]);
-        ensure!(!mask.causal || n <= m, "a causal mask over {m} keys leaves the first of {n} queries without any");
+        check_causal(x, memory, mask)?;
         let scores = self.scores(x, memory, bias, pass)?;
         Ok(self.finish(&scores, &self.values(memory, pass), mask, pass))
     }
@@ -87,6 +87,7 @@ impl SynthesizedAttention {
         mask: &Mask,
         pass: Pass<'_>,
     ) -> Result<Option<Tensor>> {
+        check_causal(x, memory, mask)?;
         let scores = self.scores(x, memory, bias, pass)?;
         let mixed = attend_by(path, &scores, &self.values(memory, pass), mask, self.dropout(pass));
         Ok(mixed.map(|mixed| self.output.forward(&join_heads(&mixed), pass)))
@@ -139,6 +140,12 @@ impl SynthesizedAttention {
     fn dropout<'a>(&self, pass: Pass<'a>) -> Dropout<'a> {
         pass.dropout.map_or(Dropout::NONE, |key| Dropout::new(self.dropout, key, self.stream))
     }
+}
+
+fn check_causal(x: &Tensor, memory: &Tensor, mask: &Mask) -> Result<()> {
+    let (n, m) = (x.size()[1], memory.size()[1]);
+    ensure!(!mask.causal || n <= m, "a causal mask over {m} keys leaves the first of {n} queries without any");
+    Ok(())
 }
 
 impl TokenMixer for SynthesizedAttention {

@@ -1,8 +1,10 @@
 //! The table `[attention]` of a configuration.
 
-use super::kind::Kind;
+use super::kind::{Kind, Part};
 use garde::Validate;
+use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The table `[attention]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
@@ -78,10 +80,10 @@ impl Default for AttentionOptions {
 }
 
 impl AttentionOptions {
-    /// Every kind that some attention has, of a model of `layers` layers; a kind may stand there twice.
-    pub fn every_kind(&self, layers: i64) -> impl Iterator<Item = Kind> {
+    /// Whether some attention of a model of `layers` layers has the part.
+    pub fn uses(&self, part: Part, layers: i64) -> bool {
         let others = [self.encoder, self.cross].into_iter().flatten();
-        self.decoder_layers(layers).into_iter().map(|(kind, _)| kind).chain(others)
+        self.decoder_layers(layers).into_iter().map(|(kind, _)| kind).chain(others).any(|kind| kind.has(part))
     }
 
     /// The self-attentions of a decoder of `layers` layers, from the first layer on: kinds, and how many layers in a
@@ -133,13 +135,49 @@ pub struct FactorizedDenseOptions {
 }
 
 /// `attention.factorized-dense.factors`: a, or a and b.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "an integer or a list of two")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum FactorWidths {
     /// a; b = ⌈max_length / a⌉.
     First(i64),
     /// a and b.
     Both(i64, i64),
+}
+
+impl<'de> Deserialize<'de> for FactorWidths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FactorWidthsVisitor)
+    }
+}
+
+/// Reads either form; serde's own for untagged enums would not say what was found.
+struct FactorWidthsVisitor;
+
+impl<'de> Visitor<'de> for FactorWidthsVisitor {
+    type Value = FactorWidths;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an integer or a list of two")
+    }
+
+    fn visit_i64<E>(self, first: i64) -> Result<FactorWidths, E> {
+        Ok(FactorWidths::First(first))
+    }
+
+    fn visit_u64<E: Error>(self, first: u64) -> Result<FactorWidths, E> {
+        i64::try_from(first).map(FactorWidths::First).map_err(|_| E::invalid_value(Unexpected::Unsigned(first), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FactorWidths, A::Error> {
+        let mut widths = Vec::new();
+        while let Some(width) = list.next_element::<i64>()? {
+            widths.push(width);
+        }
+        match widths[..] {
+            [first, second] => Ok(FactorWidths::Both(first, second)),
+            _ => Err(A::Error::custom(format!("found {widths:?}, expected an integer or a list of two"))),
+        }
+    }
 }
 
 impl FactorWidths {

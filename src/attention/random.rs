@@ -6,7 +6,7 @@
 
 use super::mixer::Pass;
 use super::score_source::{Queries, ScoreSource};
-use super::scores::{Scores, Table, rows_of};
+use super::scores::{Scores, rows_of};
 use super::variant::{Dimensions, Variant};
 use crate::parameters::Init;
 use tch::Tensor;
@@ -56,6 +56,6 @@ impl ScoreSource for Random {
         // Never rounded to bfloat16: R is a sum of many small updates, and its softmax is taken in float32.
         let rows = rows_of(&self.r, 1, queries.first, queries.x.size()[1]);
         let table = rows_of(&rows, 2, 0, m).unsqueeze(0); // [1, heads, N, M]
-        Scores { tables: vec![Table { table, weight: None }], ..Scores::default() }
+        Scores::of_table(table)
     }
 }

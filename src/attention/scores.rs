@@ -143,15 +143,15 @@ impl Factors {
     /// The outer products' first `m` entries, `[batch, heads, N, m]`, in at least float32.
     pub fn whole(&self, m: i64) -> Tensor {
         let (a, b) = (at_least_float(&self.a), at_least_float(&self.b));
-        let reach = self.reach(m);
-        let outer = rows_of(&a, 3, 0, reach).unsqueeze(-1) * b.unsqueeze(-2);
+        let (reach, width) = self.reach(m);
+        let outer = rows_of(&a, 3, 0, reach).unsqueeze(-1) * rows_of(&b, 3, 0, width).unsqueeze(-2);
         rows_of(&outer.flatten(3, 4), 3, 0, m)
     }
 
-    /// How many entries of `a` the first `m` keys take.
-    pub fn reach(&self, m: i64) -> i64 {
+    /// How many entries of `a` and of `b` the first `m` keys take.
+    pub fn reach(&self, m: i64) -> (i64, i64) {
         let width = self.b.size()[3];
-        (m + width - 1) / width
+        ((m + width - 1) / width, width.min(m.max(1)))
     }
 }
 

@@ -4,7 +4,8 @@ use super::dropout::{Draws, Dropout};
 use super::mask::Mask;
 use super::materialised::weights;
 use super::scores::Scores;
-use tch::{Kind, Tensor};
+use std::collections::BTreeMap;
+use tch::{Device, Kind, Tensor};
 
 /// Whether the path computes these scores.
 pub fn applies(scores: &Scores) -> bool {
@@ -83,21 +84,23 @@ fn underflows(denominators: &Tensor) -> bool {
     denominators.detach().min().double_value(&[]) < least
 }
 
+/// One softmax per distinct length.
 fn per_length(logits: &Tensor, v: &Tensor, lengths: &Tensor, draws: Option<&Draws>) -> Tensor {
-    let list = Vec::<i64>::try_from(lengths.to_device(tch::Device::Cpu)).expect("lengths are int64");
-    let n = logits.size()[2];
-    let outputs: Vec<Tensor> = list
+    let lengths = lengths.to_device(Device::Cpu).to_kind(Kind::Int64);
+    let mut samples_of = BTreeMap::<i64, Vec<i64>>::new();
+    for sample in 0..lengths.size()[0] {
+        samples_of.entry(lengths.int64_value(&[sample])).or_default().push(sample);
+    }
+    let on_device = |list: &[i64]| Tensor::from_slice(list).to_device(v.device());
+    let outputs: Vec<Tensor> = samples_of
         .iter()
-        .enumerate()
-        .map(|(sample, &length)| {
-            let values = v.narrow(0, sample as i64, 1).narrow(2, 0, length);
-            let weights = logits.narrow(3, 0, length).softmax(-1, None::<Kind>);
-            let weights = match draws {
-                Some(draws) => weights.masked_fill(&draws.dropped(&(0..n), length), 0.0),
-                None => weights,
-            };
-            weights.to_kind(v.kind()).matmul(&values)
+        .map(|(&length, samples)| {
+            let values = v.index_select(0, &on_device(samples)).narrow(2, 0, length);
+            mix(&kept(logits.narrow(3, 0, length).softmax(-1, None::<Kind>), draws), &values)
         })
         .collect();
-    Tensor::cat(&outputs, 0)
+    // Back to the samples' own order.
+    let order = samples_of.into_values().flatten().collect::<Vec<_>>();
+    let places = Tensor::from_slice(&order).argsort(0, false).to_device(v.device());
+    Tensor::cat(&outputs, 0).index_select(0, &places)
 }

@@ -13,9 +13,10 @@ const ALTERNATIVES: [(&str, &[&str]); 10] = [
     ("data.dataset", &["data.path", "data.split", "data.train", "data.validation", "data.test"]),
     ("data.path", &["data.dataset", "data.train", "data.validation", "data.test"]),
     ("data.train", &["data.dataset", "data.path", "data.split"]),
-    ("attention.kind", &["attention.layers"]),
+    // The kind of every self-attention: a cell of a sweep over kinds must not train its base's.
+    ("attention.kind", &["attention.layers", "attention.encoder", "attention.decoder"]),
     ("attention.decoder", &["attention.layers"]),
-    ("attention.layers", &["attention.decoder"]),
+    ("attention.layers", &["attention.kind", "attention.decoder"]),
 ];
 
 /// Takes out of `table` what cannot stand beside a key that `over` gives; what is `protected` stays, so that two
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn one_kind_takes_the_place_of_a_hybrid() {
-        let mut below = table("attention = { layers = [\"random\"], dropout = 0.1 }");
+        let mut below = table("attention = { layers = [\"random\"], decoder = \"random\", dropout = 0.1 }");
         make_way(&mut below, &table("attention.kind = \"dense\""), |_| false);
         assert_eq!(below, table("attention = { dropout = 0.1 }"));
     }

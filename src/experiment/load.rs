@@ -90,6 +90,7 @@ impl Layers {
         let experiment: Experiment = serde_path_to_error::deserialize(Value::Table(table.clone()))
             .map_err(|error| explain::wrong_shape(&error, &origins))?;
         validate::check_finite(&table, &origins)?;
+        validate::check_given(&table, &origins)?;
         experiment.validate().map_err(|report| explain::out_of_range(&report, &table, &origins))?;
         validate::check(&experiment, &origins)?;
         Ok(Loaded { experiment, table })

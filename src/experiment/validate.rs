@@ -1,6 +1,6 @@
 //! What no single value shows: whether the keys of an experiment fit one another.
 
-use super::keys::leaves;
+use super::keys::{find, leaves};
 use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::attention::Part;
@@ -35,6 +35,15 @@ pub(super) fn check_finite(table: &Table, origins: &Provenance) -> Result<()> {
         if is_wild(value) || value.as_array().is_some_and(|elements| elements.iter().any(is_wild)) {
             return Err(origins.refusal(&key, format!("found {value}, expected finite numbers")));
         }
+    }
+    Ok(())
+}
+
+/// Keys that a layer of settings may not give side by side, though each has a value in any experiment.
+pub(super) fn check_given(table: &Table, origins: &Provenance) -> Result<()> {
+    if find(table, "attention.layers").is_some() && find(table, "attention.kind").is_some() {
+        let what = "stands beside attention.layers, expected one of the two";
+        return Err(origins.refusal("attention.kind", what));
     }
     Ok(())
 }
@@ -143,7 +152,11 @@ fn check_attention(experiment: &Experiment, origins: &Provenance) -> Result<()> 
         }
     }
     // Options of a part that no layer has are nobody's business: a sweep over kinds shares one base.
-    let used = |part: Part| attention.every_kind(model.layers).any(|kind| kind.has(part));
+    let used = |part: Part| attention.uses(part, model.layers);
+    if used(Part::FactorizedRandom) && attention.factorized_random.init_std == 0.0 {
+        let what = "found 0, expected more: each factor's gradient is a product with the other";
+        return Err(origins.refusal("attention.factorized-random.init_std", what));
+    }
     let (dense, width) = (&attention.dense, model.head_width());
     if used(Part::Dense) && dense.shared_query && dense.hidden.is_some_and(|hidden| hidden != width) {
         let what = format!(
@@ -216,16 +229,19 @@ fn check_sizes(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let (model, train) = (&experiment.model, &experiment.train);
     let (length, layers) = (model.max_length, model.layers);
     let attention = &experiment.attention;
-    let hidden = attention.dense.hidden.unwrap_or(model.head_width());
+    let used = |part: Part, width: i64| if attention.uses(part, layers) { width } else { 1 };
+    let hidden = used(Part::Dense, attention.dense.hidden.unwrap_or(model.head_width()));
     let (a, b) = attention.factorized_dense.widths(length);
+    let factor = used(Part::FactorizedDense, a.max(b));
+    let rank = used(Part::FactorizedRandom, attention.factorized_random.rank);
     let products = [
         ("model.d_model", [model.d_model, model.d_model, layers, 1]),
         ("model.d_ff", [model.d_model, model.d_ff(), layers, 1]),
         ("model.head_width", [model.d_model, model.heads, model.head_width(), layers]),
         ("model.max_length", [length, length, model.heads, layers]),
         ("attention.dense.hidden", [model.d_model.max(length), model.heads, hidden, layers]),
-        ("attention.factorized-dense.factors", [model.d_model, model.heads, a.max(b), layers]),
-        ("attention.factorized-random.rank", [length, model.heads, attention.factorized_random.rank, layers]),
+        ("attention.factorized-dense.factors", [model.d_model, model.heads, factor, layers]),
+        ("attention.factorized-random.rank", [length, model.heads, rank, layers]),
         ("model.max_length", [length, model.d_model, 1, 1]),
         ("train.batch_size", [train.batch_size.unwrap_or(32), length, model.d_model, train.accumulate]),
         ("train.batch_tokens", [train.batch_tokens.unwrap_or(1), model.d_model, train.accumulate, 1]),

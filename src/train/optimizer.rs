@@ -6,7 +6,7 @@ use crate::libtorch::optimizer::{self, AdamWConstants, LearningRate};
 use crate::parameters::{Parameter, Parameters};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// AdamW over two groups of parameters: tensors with two or more axes decay, gains and biases do not.
+/// AdamW over two groups of parameters: those that decay, and those that do not ([`Parameter::decays`]).
 pub struct AdamW {
     groups: Vec<Group>,
 }
@@ -28,7 +28,7 @@ impl AdamW {
     /// # Errors
     /// What libtorch reports, out of memory first of all.
     pub fn new(parameters: &Parameters, options: &OptimizerOptions) -> Result<Self, TchError> {
-        let decays = |parameter: &&Parameter| parameter.tensor.dim() >= 2;
+        let decays = |parameter: &&Parameter| parameter.decays;
         let constants = |weight_decay| AdamWConstants { betas: options.betas, eps: options.eps, weight_decay };
         let groups = vec![
             Group::new(parameters.trainable().filter(decays), constants(options.weight_decay))?,

@@ -57,6 +57,10 @@ fn kinds_by_layer_are_one_for_each() {
         "--set attention.layers=['vanilla', 'random']: found 2 kinds, expected one per layer, model.layers = 3"
     );
     assert_eq!(
+        refused(&[layers, "attention.kind=dense", "model.layers=2"]),
+        "--set attention.kind=dense: stands beside attention.layers, expected one of the two"
+    );
+    assert_eq!(
         refused(&[layers, "attention.decoder=dense", "model.layers=2"]),
         "--set attention.decoder=dense: stands beside attention.layers, expected one of the two"
     );
@@ -88,7 +92,17 @@ fn options_of_parts_fit_where_the_part_is_used() {
         "--set attention.factorized-dense.factors=0: found 0, expected widths of at least 1"
     );
     assert!(refused(&["attention.fixed-random.init_std=-1.0"]).contains("attention.fixed-random.init_std"));
-    assert!(refused(&["attention.factorized-dense.factors=wide"]).contains("an integer or a list of two"));
+    assert_eq!(
+        refused(&["attention.factorized-dense.factors=4.5"]),
+        "--set attention.factorized-dense.factors=4.5: found number 4.5, expected an integer or a list of two"
+    );
+    assert_eq!(
+        refused(&["attention.factorized-dense.factors=[4]"]),
+        "--set attention.factorized-dense.factors=[4]: found [4], expected an integer or a list of two"
+    );
+    let zero = "attention.factorized-random.init_std=0";
+    read(LEAST, &[zero]).unwrap();
+    assert!(refused(&[zero, "attention.kind=factorized-random"]).contains("found 0, expected more"));
 }
 
 #[test]
