@@ -39,6 +39,12 @@ impl Config {
         self.value(key)?.as_array()?.iter().map(Value::as_float).collect()
     }
 
+    /// A list of whole numbers.
+    pub fn counts(&self, key: &str) -> Option<Vec<usize>> {
+        let counts = self.value(key)?.as_array()?.iter();
+        counts.map(|value| usize::try_from(value.as_integer()?).ok()).collect()
+    }
+
     /// A text that every resolved experiment has.
     pub fn required_text(&self, key: &str) -> &str {
         self.text(key).unwrap_or_else(|| panic!("config.toml has a text at {key}"))
@@ -47,6 +53,11 @@ impl Config {
     /// A whole number that every resolved experiment has.
     pub fn required_count(&self, key: &str) -> usize {
         self.count(key).unwrap_or_else(|| panic!("config.toml has a whole number at {key}"))
+    }
+
+    /// A yes or no that every resolved experiment has.
+    pub fn required_choice(&self, key: &str) -> bool {
+        self.value(key).and_then(Value::as_bool).unwrap_or_else(|| panic!("config.toml has a yes or no at {key}"))
     }
 
     /// A number that every resolved experiment has.

@@ -1,16 +1,15 @@
 //! A trained model reaches the loss here that synth says it has, whatever the model is made of.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::cases::{CASES, Case, experiment};
 use crate::data::split_text;
 use crate::experiment::{Experiment, evaluated};
-use crate::folder::{RunFolder, number};
+use crate::folder::{Row, RunFolder, number};
 use crate::measure::{Figures, blocks, figures, mean_loss};
 use crate::model::rebuilt;
 use crate::number::bfloat16;
-use crate::plan::Plan;
+use crate::records::check_records;
 use crate::text::sentences;
 
 #[test]
@@ -35,40 +34,10 @@ fn check(case: Case) {
     let step = name.strip_prefix("step-").expect("step-N");
     let rows = run.rows("validation");
     let row = rows.iter().rfind(|row| row["step"] == step).expect("a row of the checkpoint's evaluation");
-    for (column, figure) in [
-        ("loss", ours.loss),
-        ("perplexity", ours.perplexity),
-        ("bits_per_byte", ours.bits_per_byte),
-        ("accuracy", ours.accuracy),
-    ] {
-        near(number(row, column), figure, bound, &format!("{case:?}: {column} of metrics.csv"));
-    }
+    compare_row(row, &ours, bound, &format!("{case:?}"));
     let before = number(&rows[0], "loss");
     assert!((before - number(&rows[rows.len() - 1], "loss")).abs() > 0.01, "{case:?}: the weights have moved");
     check_records(&run, &format!("{case:?}"));
-}
-
-/// The hashes of the texts and the counts of parameters in `environment.json`.
-fn check_records(run: &RunFolder, what: &str) {
-    let environment: Value = serde_json::from_str(&run.text("environment.json")).expect("JSON");
-    for split in ["train", "validation"] {
-        let hash = Sha256::digest(split_text(&run.config(), split));
-        let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(environment["datasets"][split], digits, "{what}: the text of {split}");
-    }
-    let shapes = Plan::new(&run.config(), run.tokenizer().vocabulary_size()).shapes();
-    let count = |counted: &dyn Fn(&str) -> bool| -> usize {
-        shapes.iter().filter(|(name, _)| counted(name)).map(|(_, shape)| shape.iter().product::<usize>()).sum()
-    };
-    let embedding = ["embedding.weight", "positions.weight", "output.weight"];
-    for (part, expected) in [
-        ("total", count(&|_| true)),
-        ("trainable", count(&|_| true)),
-        ("attention", count(&|name| name.contains(".attention."))),
-        ("embedding", count(&|name| embedding.contains(&name))),
-    ] {
-        assert_eq!(environment["parameters"][part], expected, "{what}: parameters, {part}");
-    }
 }
 
 #[test]
@@ -107,13 +76,26 @@ fn an_evaluation_in_training_reads_the_first_batches() {
 }
 
 /// The name of the checkpoint that `best` or `last` names, and the figures of its model on the validation split.
-fn validated(run: &RunFolder, checkpoint: &str, round: fn(f64) -> f64) -> (String, Figures) {
+pub fn validated(run: &RunFolder, checkpoint: &str, round: fn(f64) -> f64) -> (String, Figures) {
     let name = run.checkpoint(checkpoint);
     let text = split_text(&run.config(), "validation");
     let figures = figures(&rebuilt(run, &name, round), &run.tokenizer(), &text);
     (name, figures)
 }
 
+/// Compares a validation row of `metrics.csv` with our figures.
+pub fn compare_row(row: &Row, ours: &Figures, bound: f64, what: &str) {
+    for (column, figure) in [
+        ("loss", ours.loss),
+        ("perplexity", ours.perplexity),
+        ("bits_per_byte", ours.bits_per_byte),
+        ("accuracy", ours.accuracy),
+    ] {
+        near(number(row, column), figure, bound, &format!("{what}: {column} of metrics.csv"));
+    }
+}
+
+/// Compares what `synth eval` prints with our figures.
 fn compare(theirs: &Value, ours: &Figures, bound: f64, what: &str) {
     assert_eq!(theirs["tokens"], ours.tokens, "{what}: tokens");
     let figure = |theirs: &Value| theirs.as_f64().unwrap_or_else(|| panic!("{what}: a figure, found {theirs}"));
@@ -126,7 +108,7 @@ fn compare(theirs: &Value, ours: &Figures, bound: f64, what: &str) {
 }
 
 /// Two figures differ by no more than the bound, as a share of the greater where that exceeds 1.
-fn near(theirs: f64, ours: f64, bound: f64, what: &str) {
+pub fn near(theirs: f64, ours: f64, bound: f64, what: &str) {
     let scale = theirs.abs().max(ours.abs()).max(1.0);
     assert!((theirs - ours).abs() <= bound * scale, "{what}: synth says {theirs}, the documentation {ours}");
 }

@@ -1,5 +1,6 @@
 //! The figures of a split: a model's losses over a stream of tokens, block by block.
 
+use crate::masks::Masks;
 use crate::model::{Model, negative_log_likelihood};
 use crate::number::Number;
 use crate::tokenizer::Tokenizer;
@@ -11,18 +12,20 @@ pub struct Block<'a> {
     pub inputs: &'a [usize],
     /// The tokens to predict, as many.
     pub targets: &'a [usize],
+    /// What is dropped, where anything is.
+    pub masks: Option<Masks>,
 }
 
 /// The blocks of a stream: of `length` targets, the last of what is left.
 pub fn blocks(stream: &[usize], length: usize) -> Vec<Block<'_>> {
     let targets = stream[1..].chunks(length);
     let inputs = stream[..stream.len() - 1].chunks(length);
-    inputs.zip(targets).map(|(inputs, targets)| Block { inputs, targets }).collect()
+    inputs.zip(targets).map(|(inputs, targets)| Block { inputs, targets, masks: None }).collect()
 }
 
 /// The sum of the negative log-likelihoods of a block's targets.
 pub fn nats<S: Number>(model: &Model<S>, block: Block<'_>) -> S {
-    let logits = model.logits(block.inputs);
+    let logits = model.logits(block.inputs, block.masks);
     let losses = logits.iter().zip(block.targets).map(|(logits, target)| negative_log_likelihood(logits, *target));
     losses.fold(S::from(0.0), |total, loss| total + loss)
 }
@@ -58,7 +61,7 @@ pub fn figures(model: &Model<f64>, tokenizer: &Tokenizer, text: &str) -> Figures
     let stream = tokenizer.tokens(text);
     let (mut nats, mut right, mut choices, mut narrowest_lead) = (0.0, 0, Vec::new(), f64::INFINITY);
     for block in blocks(&stream, model.plan.max_length) {
-        for (logits, target) in model.logits(block.inputs).iter().zip(block.targets) {
+        for (logits, target) in model.logits(block.inputs, None).iter().zip(block.targets) {
             nats += negative_log_likelihood(logits, *target);
             let (choice, lead) = first_choice(logits);
             right += usize::from(choice == *target);

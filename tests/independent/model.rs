@@ -1,10 +1,11 @@
-//! The forward pass of the model, without dropout.
+//! The forward pass of the model. Of dropout it knows that of the attention weights.
 
 use std::collections::BTreeMap;
 
 use crate::folder::RunFolder;
+use crate::masks::Masks;
 use crate::number::Number;
-use crate::plan::{Kind, Plan, Positions};
+use crate::plan::{Plan, Positions};
 
 /// A row per position.
 pub type Rows<S> = Vec<Vec<S>>;
@@ -31,13 +32,13 @@ pub fn rebuilt(run: &RunFolder, checkpoint: &str, round: fn(f64) -> f64) -> Mode
 }
 
 impl<S: Number> Model<S> {
-    /// The logits for the token after each position: `[positions, vocabulary]`.
-    pub fn logits(&self, tokens: &[usize]) -> Rows<S> {
+    /// The logits for the token after each position, `[positions, vocabulary]`, with dropout where there are masks.
+    pub fn logits(&self, tokens: &[usize], masks: Option<Masks>) -> Rows<S> {
         let mut stream = self.embedded(tokens);
-        for layer in 0..self.plan.layers {
+        for (layer, parts) in self.plan.layers.iter().enumerate() {
             let block = format!("decoder.layers.{layer}");
             let normalized = self.normalized(&stream, &format!("{block}.attention_norm"));
-            join(&mut stream, &self.attention(&normalized, &format!("{block}.attention")));
+            join(&mut stream, &self.attention(&normalized, &format!("{block}.attention"), parts, masks));
             let normalized = self.normalized(&stream, &format!("{block}.feed_forward_norm"));
             join(&mut stream, &self.feed_forward(&normalized, &format!("{block}.feed_forward")));
         }
@@ -65,25 +66,30 @@ impl<S: Number> Model<S> {
 
     fn normalized(&self, rows: &Rows<S>, name: &str) -> Rows<S> {
         let gain = &self.weights[&format!("{name}.weight")];
-        let bias = &self.weights[&format!("{name}.bias")];
+        let bias = self.weights.get(&format!("{name}.bias"));
+        let bias = |entry: usize| bias.map_or(S::from(0.0), |bias| bias[entry]);
         let normalized = |row: &Vec<S>| {
             let count = S::from(row.len() as f64);
             let mean = sum(row.iter().copied()) / count;
             let variance = sum(row.iter().map(|x| (*x - mean) * (*x - mean))) / count;
             let deviation = (variance + S::from(1e-5)).sqrt();
-            row.iter().zip(gain).zip(bias).map(|((x, gain), bias)| (*x - mean) / deviation * *gain + *bias).collect()
+            let entry = |(entry, (x, gain)): (usize, (&S, &S))| (*x - mean) / deviation * *gain + bias(entry);
+            row.iter().zip(gain).enumerate().map(entry).collect()
         };
         rows.iter().map(normalized).collect()
     }
 
-    /// x·Wᵀ, with the bias where there is one.
-    fn projected(&self, rows: &Rows<S>, name: &str) -> Rows<S> {
+    /// x·Wᵀ, with the bias where there is one; b₁ of `dense` is added elsewhere.
+    pub fn projected(&self, rows: &Rows<S>, name: &str) -> Rows<S> {
         let weight = &self.weights[&format!("{name}.weight")];
-        let bias = self.weights.get(&format!("{name}.bias"));
+        let bias = self.weights.get(&format!("{name}.bias")).filter(|_| !name.ends_with("dense.w1"));
         let round = self.round;
+        let rounded = |values: &[S]| values.iter().map(|x| round(*x)).collect::<Vec<S>>();
+        let weight = rounded(weight);
         let projected = |row: &Vec<S>| {
+            let row = rounded(row);
             let output = |(index, weight): (usize, &[S])| {
-                let product = sum(row.iter().zip(weight).map(|(x, w)| round(*x) * round(*w)));
+                let product = dot(&row, weight);
                 round(bias.map_or(product, |bias| product + round(bias[index])))
             };
             weight.chunks(row.len()).enumerate().map(output).collect()
@@ -91,48 +97,9 @@ impl<S: Number> Model<S> {
         rows.iter().map(projected).collect()
     }
 
-    fn attention(&self, rows: &Rows<S>, name: &str) -> Rows<S> {
-        let value = self.projected(rows, &format!("{name}.value"));
-        let (round, width) = (self.round, self.plan.head_width);
-        let mut outputs: Rows<S> = vec![Vec::new(); rows.len()];
-        for (head, scores) in self.scores(rows, name).into_iter().enumerate() {
-            for (output, scores) in outputs.iter_mut().zip(scores) {
-                let weights = softmax(scores);
-                let mixed = |entry| sum(weights.iter().zip(&value).map(|(weight, v)| round(*weight) * v[entry]));
-                output.extend((head * width..(head + 1) * width).map(|entry| round(mixed(entry))));
-            }
-        }
-        self.projected(&outputs, &format!("{name}.output"))
-    }
-
-    /// The scores of each head, for each position those of the positions that it sees: itself and all before.
-    fn scores(&self, rows: &Rows<S>, name: &str) -> Vec<Rows<S>> {
-        let (width, length) = (self.plan.head_width, self.plan.max_length);
-        match self.plan.kind {
-            Kind::Vanilla => {
-                let mut query = self.projected(rows, &format!("{name}.query"));
-                query.iter_mut().flatten().for_each(|x| *x = (self.round)(*x / S::from((width as f64).sqrt())));
-                let key = self.projected(rows, &format!("{name}.key"));
-                let score = |head: usize, p: usize, q: usize| {
-                    sum((head * width..(head + 1) * width).map(|entry| query[p][entry] * key[q][entry]))
-                };
-                self.lower_triangles(rows.len(), score)
-            }
-            Kind::Random => {
-                let table = &self.weights[&format!("{name}.random.r")];
-                self.lower_triangles(rows.len(), |head, p, q| table[(head * length + p) * length + q])
-            }
-        }
-    }
-
-    fn lower_triangles(&self, rows: usize, score: impl Fn(usize, usize, usize) -> S) -> Vec<Rows<S>> {
-        let triangle = |head| (0..rows).map(|p| (0..=p).map(|q| score(head, p, q)).collect()).collect();
-        (0..self.plan.heads).map(triangle).collect()
-    }
-
     fn feed_forward(&self, rows: &Rows<S>, name: &str) -> Rows<S> {
         let mut hidden = self.projected(rows, &format!("{name}.input"));
-        hidden.iter_mut().flatten().for_each(|x| *x = x.relu());
+        hidden.iter_mut().flatten().for_each(|x| *x = self.plan.activation.of(*x));
         self.projected(&hidden, &format!("{name}.output"))
     }
 }
@@ -141,13 +108,6 @@ impl<S: Number> Model<S> {
 pub fn negative_log_likelihood<S: Number>(logits: &[S], target: usize) -> S {
     let largest = S::from(logits.iter().map(|logit| logit.value()).fold(f64::NEG_INFINITY, f64::max));
     sum(logits.iter().map(|logit| (*logit - largest).exp())).ln() + largest - logits[target]
-}
-
-fn softmax<S: Number>(scores: Vec<S>) -> Vec<S> {
-    let largest = S::from(scores.iter().map(|score| score.value()).fold(f64::NEG_INFINITY, f64::max));
-    let exponentials: Vec<S> = scores.into_iter().map(|score| (score - largest).exp()).collect();
-    let total = sum(exponentials.iter().copied());
-    exponentials.into_iter().map(|exponential| exponential / total).collect()
 }
 
 fn wave(position: usize, entry: usize, width: usize) -> f64 {
@@ -159,6 +119,12 @@ fn join<S: Number>(stream: &mut Rows<S>, branch: &Rows<S>) {
     stream.iter_mut().flatten().zip(branch.iter().flatten()).for_each(|(x, y)| *x = *x + *y);
 }
 
-fn sum<S: Number>(terms: impl Iterator<Item = S>) -> S {
+/// The sum of the products.
+pub fn dot<S: Number>(left: &[S], right: &[S]) -> S {
+    sum(left.iter().zip(right).map(|(x, y)| *x * *y))
+}
+
+/// The sum.
+pub fn sum<S: Number>(terms: impl Iterator<Item = S>) -> S {
     terms.fold(S::from(0.0), |total, term| total + term)
 }

@@ -1,15 +1,8 @@
-//! What `config.toml` says of the model, and the tensors that follow from it.
+//! What `config.toml` says of the model.
 
+use crate::activation::Activation;
 use crate::config::Config;
-
-/// Where the scores of the attention come from.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Kind {
-    /// Queries and keys.
-    Vanilla,
-    /// One table per head.
-    Random,
-}
+use crate::kinds::{Part, of_layers};
 
 /// How a position enters the model.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,12 +16,10 @@ pub enum Positions {
 }
 
 /// The sizes and choices of a model.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Plan {
     /// V.
     pub vocabulary: usize,
-    /// Number of blocks.
-    pub layers: usize,
     /// d.
     pub width: usize,
     /// h.
@@ -39,12 +30,45 @@ pub struct Plan {
     pub feed_forward: usize,
     /// L.
     pub max_length: usize,
-    /// The kind of the attention.
-    pub kind: Kind,
+    /// The parts of the attention of each block.
+    pub layers: Vec<Vec<Part>>,
     /// The kind of the positions.
     pub positions: Positions,
+    /// The function in the feed-forward layers.
+    pub activation: Activation,
     /// Whether the output projection is the embedding.
     pub tied: bool,
+    /// Whether norms and feed-forward layers have biases.
+    pub biases: bool,
+    /// Whether linear layers start as GPT-2's.
+    pub gpt2_start: bool,
+    /// The choices within the attention.
+    pub attention: Attention,
+}
+
+/// The choices within the attention, each for the parts that have it.
+#[derive(Clone)]
+pub struct Attention {
+    /// Whether queries, keys, values and outputs have biases.
+    pub biases: bool,
+    /// r.
+    pub hidden: usize,
+    /// Whether there are b₁ and b₂.
+    pub dense_biases: bool,
+    /// Whether the heads share W₂ and b₂.
+    pub shared_output: bool,
+    /// Whether the hidden layer is that of the query projection.
+    pub shared_query: bool,
+    /// a and b.
+    pub factors: [usize; 2],
+    /// k.
+    pub rank: usize,
+    /// Standard deviations at the start of `random`, `fixed-random` and the product of `factorized-random`.
+    pub init_stds: [f64; 3],
+    /// Whether a mixture has weights.
+    pub weighted: bool,
+    /// Whether they are each head's own.
+    pub weights_per_head: bool,
 }
 
 impl Plan {
@@ -52,11 +76,8 @@ impl Plan {
     pub fn new(config: &Config, vocabulary: usize) -> Self {
         let width = config.required_count("model.d_model");
         let heads = config.required_count("model.heads");
-        let kind = match config.text("attention.decoder").unwrap_or_else(|| config.required_text("attention.kind")) {
-            "vanilla" => Kind::Vanilla,
-            "random" => Kind::Random,
-            kind => panic!("a documented attention, found {kind}"),
-        };
+        let head_width = config.count("model.head_width").unwrap_or(width / heads);
+        let max_length = config.required_count("model.max_length");
         let positions = match config.required_text("model.positions") {
             "learned" => Positions::Learned,
             "sinusoidal" => Positions::Sinusoidal,
@@ -65,59 +86,47 @@ impl Plan {
         };
         Self {
             vocabulary,
-            layers: config.required_count("model.layers"),
             width,
             heads,
-            head_width: config.count("model.head_width").unwrap_or(width / heads),
+            head_width,
             feed_forward: config.count("model.d_ff").unwrap_or(4 * width),
-            max_length: config.required_count("model.max_length"),
-            kind,
+            max_length,
+            layers: of_layers(config),
             positions,
-            tied: config.value("model.tie_embeddings").and_then(toml::Value::as_bool).expect("a yes or no"),
+            activation: Activation::named(config.required_text("model.activation")),
+            tied: config.required_choice("model.tie_embeddings"),
+            biases: config.required_choice("model.bias"),
+            gpt2_start: config.required_text("model.init") == "gpt2",
+            attention: Attention::new(config, head_width, max_length),
         }
     }
+}
 
-    /// The names and shapes of all tensors of `model.safetensors`.
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let mut shapes = vec![("embedding.weight".to_owned(), vec![self.vocabulary, self.width])];
-        if self.positions == Positions::Learned {
-            shapes.push(("positions.weight".to_owned(), vec![self.max_length, self.width]));
+impl Attention {
+    fn new(config: &Config, head_width: usize, max_length: usize) -> Self {
+        let tables = ["random", "fixed-random", "factorized-random"];
+        Self {
+            biases: config.required_choice("attention.bias"),
+            hidden: config.count("attention.dense.hidden").unwrap_or(head_width),
+            dense_biases: config.required_choice("attention.dense.bias"),
+            shared_output: config.required_choice("attention.dense.shared_output"),
+            shared_query: config.required_choice("attention.dense.shared_query"),
+            factors: factors(config, max_length),
+            rank: config.required_count("attention.factorized-random.rank"),
+            init_stds: tables.map(|table| config.required_number(&format!("attention.{table}.init_std"))),
+            weighted: config.required_text("attention.mixture.weights") == "softmax",
+            weights_per_head: config.required_text("attention.mixture.per") == "head",
         }
-        for layer in 0..self.layers {
-            let named = |(name, shape)| (format!("decoder.layers.{layer}.{name}"), shape);
-            shapes.extend(self.attention_shapes().into_iter().chain(self.feed_forward_shapes()).map(named));
-        }
-        shapes.extend(["weight", "bias"].map(|part| (format!("decoder.norm.{part}"), vec![self.width])));
-        if !self.tied {
-            shapes.push(("output.weight".to_owned(), vec![self.vocabulary, self.width]));
-        }
-        shapes
     }
+}
 
-    fn attention_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
-        let (width, inner) = (self.width, self.heads * self.head_width);
-        let mut shapes = vec![
-            ("attention_norm.weight", vec![width]),
-            ("attention_norm.bias", vec![width]),
-            ("attention.value.weight", vec![inner, width]),
-            ("attention.output.weight", vec![width, inner]),
-        ];
-        match self.kind {
-            Kind::Vanilla => shapes
-                .extend([("attention.query.weight", vec![inner, width]), ("attention.key.weight", vec![inner, width])]),
-            Kind::Random => shapes.push(("attention.random.r", vec![self.heads, self.max_length, self.max_length])),
-        }
-        shapes
+/// a or `[a, b]` as given, the rest the least that reaches the length.
+fn factors(config: &Config, max_length: usize) -> [usize; 2] {
+    let key = "attention.factorized-dense.factors";
+    if let Some(factors) = config.counts(key) {
+        return factors.try_into().expect("two factors");
     }
-
-    fn feed_forward_shapes(&self) -> Vec<(&'static str, Vec<usize>)> {
-        vec![
-            ("feed_forward_norm.weight", vec![self.width]),
-            ("feed_forward_norm.bias", vec![self.width]),
-            ("feed_forward.input.weight", vec![self.feed_forward, self.width]),
-            ("feed_forward.input.bias", vec![self.feed_forward]),
-            ("feed_forward.output.weight", vec![self.width, self.feed_forward]),
-            ("feed_forward.output.bias", vec![self.width]),
-        ]
-    }
+    let root = || (1..).find(|root| root * root >= max_length).expect("a root");
+    let first = config.count(key).unwrap_or_else(root);
+    [first, max_length.div_ceil(first)]
 }

@@ -8,12 +8,15 @@ use sha2::{Digest, Sha256};
 use crate::plan::Plan;
 
 /// The values that a tensor of this name and shape starts with.
-pub fn initial(plan: &Plan, seed: u64, init_std: f64, name: &str, shape: &[usize]) -> Vec<f64> {
+pub fn initial(plan: &Plan, seed: u64, name: &str, shape: &[usize]) -> Vec<f64> {
     let count = shape.iter().product();
-    if shape.len() == 1 {
-        return vec![if name.ends_with("norm.weight") { 1.0 } else { 0.0 }; count];
+    if name.ends_with("norm.weight") {
+        return vec![1.0; count];
     }
-    let deviation = deviation(plan, init_std, name, shape);
+    if [".bias", ".b2", ".mixture"].iter().any(|end| name.ends_with(end)) {
+        return vec![0.0; count];
+    }
+    let deviation = deviation(plan, name, shape);
     let hash = Sha256::digest(format!("{seed} init {name}"));
     let start = u64::from_le_bytes(*hash.first_chunk().expect("32 bytes"));
     let mut generator = ChaCha8Rng::seed_from_u64(start);
@@ -21,16 +24,20 @@ pub fn initial(plan: &Plan, seed: u64, init_std: f64, name: &str, shape: &[usize
     (0..count).map(|_| draw()).collect()
 }
 
-fn deviation(plan: &Plan, init_std: f64, name: &str, shape: &[usize]) -> f64 {
+fn deviation(plan: &Plan, name: &str, shape: &[usize]) -> f64 {
+    let [random, fixed, factorized] = plan.attention.init_stds;
+    let inputs = shape[shape.len() - 1] as f64;
+    let linear = if plan.gpt2_start { 0.02 } else { inputs.powf(-0.5) };
+    let ends_with = |end| name.ends_with(end);
     match name {
         "embedding.weight" | "positions.weight" | "output.weight" => 0.02,
-        _ if name.ends_with(".random.r") => init_std,
-        _ => {
-            let fan_in = (shape[1] as f64).sqrt().recip();
-            let joins_the_stream =
-                name.ends_with("attention.output.weight") || name.ends_with("feed_forward.output.weight");
-            if joins_the_stream { fan_in / (2.0 * plan.layers as f64).sqrt() } else { fan_in }
+        _ if ends_with(".attention.random.r") => random,
+        _ if ends_with(".fixed-random.r") => fixed,
+        _ if ends_with(".r1") || ends_with(".r2") => (factorized * factorized / inputs).powf(0.25),
+        _ if ends_with("attention.output.weight") || ends_with("feed_forward.output.weight") => {
+            linear / (2.0 * plan.layers.len() as f64).sqrt()
         }
+        _ => linear,
     }
 }
 

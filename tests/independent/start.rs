@@ -26,26 +26,49 @@ fn the_initial_weights_follow_from_seed_and_name() {
     let vanilla = ["\"vanilla\"", "true", "\"fp32\"", "3"];
     let random = ["\"random\"", "false", "\"fp64\"", "4"];
     for [kind, tied, precision, head_width] in [vanilla, random] {
-        let more = [
-            ("seed", "77"),
+        check_start(&[
             ("attention.kind", kind),
             ("attention.random.init_std", "0.4"),
             ("model.head_width", head_width),
-            ("model.max_length", "9"),
             ("model.tie_embeddings", tied),
             ("train.precision", precision),
-            ("train.steps", "1"),
-        ];
-        let run = Experiment::new(&[("text.txt", &sentences(4, 500))], &[&STANDING_STILL[..], &more].concat()).train();
-        let plan = Plan::new(&run.config(), run.tokenizer().vocabulary_size());
-        let tensors = run.tensors("step-1", "model");
-        assert_eq!(tensors.len(), plan.shapes().len());
-        for (name, shape) in plan.shapes() {
-            let expected = initial(&plan, 77, 0.4, &name, &shape);
-            let rounded = |value: f64| if precision == "\"fp32\"" { f64::from(value as f32) } else { value };
-            for (found, expected) in tensors[&name].values.iter().zip(expected.into_iter().map(rounded)) {
-                assert!((found - expected).abs() <= 1e-15 * expected.abs(), "{name}: {found} against {expected}");
-            }
+        ]);
+    }
+}
+
+#[test]
+fn the_initial_weights_of_every_part_follow_from_seed_and_name() {
+    let all = [
+        ("attention.kind", "\"vanilla+dense+factorized-dense+random+fixed-random+factorized-random\""),
+        ("attention.mixture.per", "\"head\""),
+        ("attention.bias", "true"),
+        ("attention.dense.bias", "true"),
+        ("attention.dense.hidden", "3"),
+        ("attention.random.init_std", "0.4"),
+        ("attention.fixed-random.init_std", "0.5"),
+        ("attention.factorized-random.init_std", "0.6"),
+        ("attention.factorized-random.rank", "5"),
+    ];
+    check_start(&[&all[..], &[("model.init", "\"fan-in\""), ("train.precision", "\"fp64\"")]].concat());
+    let shared = ("attention.dense.shared_output", "true");
+    check_start(&[&all[..], &[shared, ("model.init", "\"gpt2\""), ("train.precision", "\"fp32\"")]].concat());
+}
+
+/// Compares all tensors of a run that changed none.
+fn check_start(keys: &[(&str, &str)]) {
+    let common = [("seed", "77"), ("model.max_length", "9"), ("train.steps", "1")];
+    let keys = [&STANDING_STILL[..], &common, keys].concat();
+    let run = Experiment::new(&[("text.txt", &sentences(4, 500))], &keys).train();
+    let plan = Plan::new(&run.config(), run.tokenizer().vocabulary_size());
+    let tensors = run.tensors("step-1", "model");
+    assert_eq!(tensors.len(), plan.shapes().len());
+    let single = run.config().required_text("train.precision") == "fp32";
+    for (name, shape) in plan.shapes() {
+        let expected = initial(&plan, 77, &name, &shape);
+        let rounded = |value: f64| if single { f64::from(value as f32) } else { value };
+        assert_eq!(tensors[&name].shape, shape, "{name}");
+        for (found, expected) in tensors[&name].values.iter().zip(expected.into_iter().map(rounded)) {
+            assert!((found - expected).abs() <= 1e-15 * expected.abs(), "{name}: {found} against {expected}");
         }
     }
 }

@@ -1,0 +1,77 @@
+//! A few updates of every kind of attention, and of any with dropout of its weights, give the same weights here.
+
+use crate::updates::{compare, tiny};
+use crate::variants::Key;
+
+#[test]
+fn dense_attention_with_all_its_biases_gives_the_same_weights() {
+    learns(&[
+        ("attention.kind", "\"dense\""),
+        ("attention.dense.hidden", "3"),
+        ("attention.dense.bias", "true"),
+        ("attention.bias", "true"),
+        ("model.activation", "\"gelu\""),
+    ]);
+}
+
+#[test]
+fn a_sum_with_a_shared_query_gives_the_same_weights() {
+    learns(&[
+        ("attention.kind", "\"dense+vanilla\""),
+        ("attention.dense.shared_query", "true"),
+        ("attention.dense.shared_output", "true"),
+        ("attention.dense.bias", "true"),
+        ("attention.mixture.weights", "\"sum\""),
+        ("model.activation", "\"gelu-tanh\""),
+        ("model.bias", "false"),
+        ("model.init", "\"gpt2\""),
+    ]);
+}
+
+#[test]
+fn a_mixture_of_all_parts_with_weights_per_head_gives_the_same_weights() {
+    learns(&[
+        ("attention.kind", "\"vanilla+dense+factorized-dense+random+fixed-random+factorized-random\""),
+        ("attention.mixture.per", "\"head\""),
+        ("attention.factorized-random.rank", "2"),
+    ]);
+}
+
+#[test]
+fn a_hybrid_gives_the_same_weights() {
+    learns(&[
+        ("attention.layers", "[\"factorized-dense\", \"fixed-random+factorized-random\"]"),
+        ("attention.factorized-random.rank", "2"),
+        ("attention.factorized-random.init_std", "0.5"),
+    ]);
+}
+
+#[test]
+fn dropout_with_masks_per_sample_gives_the_same_weights() {
+    learns(&[("attention.kind", "\"dense\""), ("attention.dropout", "0.3")]);
+}
+
+#[test]
+fn dropout_with_a_mask_for_the_batch_gives_the_same_weights() {
+    learns(&[("attention.kind", "\"random\""), ("attention.dropout", "0.4")]);
+}
+
+#[test]
+fn dropout_of_blocks_one_by_one_gives_the_same_weights() {
+    let keys = [("attention.kind", "\"factorized-dense\""), ("attention.dropout", "0.3")];
+    learns_by(&keys, ("train.batch_size", "1"), ("train.accumulate", "4"));
+}
+
+#[test]
+fn dropout_in_layers_of_both_sorts_gives_the_same_weights() {
+    learns(&[("attention.layers", "[\"random+vanilla\", \"factorized-random\"]"), ("attention.dropout", "0.25")]);
+}
+
+fn learns(keys: &[Key]) {
+    learns_by(keys, ("train.batch_size", "2"), ("train.accumulate", "2"));
+}
+
+/// Four blocks an update, the last of the text among them.
+fn learns_by(keys: &[Key], batch_size: Key, accumulate: Key) {
+    compare(&tiny(&[keys, &[("train.steps", "4"), batch_size, accumulate]].concat()), 4, 4);
+}

@@ -1,0 +1,161 @@
+//! Updates of a tiny model, computed again from the initial weights on: the gradient by dual numbers, then clipping
+//! and AdamW.
+
+use std::collections::BTreeMap;
+
+use crate::adamw::{Settings, State, Values};
+use crate::config::Config;
+use crate::data::split_text;
+use crate::experiment::Experiment;
+use crate::folder::{Row, RunFolder, Tensor, number};
+use crate::kinds::reported;
+use crate::masks::Masks;
+use crate::measure::{Block, blocks, mean_loss};
+use crate::model::Model;
+use crate::number::Dual;
+use crate::plan::Plan;
+use crate::random::{initial, order};
+use crate::records::{dropout, micro_batch};
+use crate::shapes::trained;
+use crate::text::sentences;
+
+const SEED: u64 = 9_007_199_254_740_993;
+
+/// What all the runs have; each adds keys of its own.
+const TINY: [(&str, &str); 15] = [
+    ("seed", "9007199254740993"),
+    ("data.train", "\"text.txt\""),
+    ("data.validation", "\"text.txt\""),
+    ("tokenizer.kind", "\"char\""),
+    ("model.layers", "2"),
+    ("model.d_model", "4"),
+    ("model.heads", "2"),
+    ("model.d_ff", "6"),
+    ("model.dropout", "0.0"),
+    ("model.max_length", "6"),
+    ("attention.random.init_std", "0.5"),
+    ("optimizer.lr", "0.05"),
+    ("optimizer.weight_decay", "0.3"),
+    ("train.log_every", "2"),
+    ("train.precision", "\"fp64\""),
+];
+
+/// A trained run with these keys over what all have.
+pub fn tiny(more: &[(&str, &str)]) -> RunFolder {
+    Experiment::new(&[("text.txt", &sentences(8, 45))], &[&TINY[..], more].concat()).train()
+}
+
+/// The tokens of the train split.
+pub fn stream(run: &RunFolder) -> Vec<usize> {
+    run.tokenizer().tokens(&split_text(&run.config(), "train"))
+}
+
+/// Repeats so many updates of so many blocks each, and compares the rows and what the last checkpoint holds.
+pub fn compare(run: &RunFolder, steps: usize, blocks_per_update: usize) {
+    let config = run.config();
+    let plan = Plan::new(&config, run.tokenizer().vocabulary_size());
+    let settings = Settings::new(&config, steps);
+    let stream = stream(run);
+    let blocks = blocks(&stream, plan.max_length);
+    assert!(blocks.last().is_some_and(|last| last.targets.len() < plan.max_length), "the last block is shorter");
+    let mut reading = (0..).flat_map(|epoch| order(SEED, epoch, blocks.len())).map(|block| blocks[block]);
+    let mut state = State::new(initial_weights(&plan));
+    let mut rows = run.rows("train").into_iter();
+    let (mut nats, mut targets, mut tokens) = (0.0, 0, 0);
+    for step in 1..=steps {
+        let batch = masked(reading.by_ref().take(blocks_per_update), &config, &plan, step - 1);
+        let (loss, gradient) = gradient(&plan, &state.weights, &batch);
+        let grad_norm = state.update(&settings, step, &gradient);
+        let count: usize = batch.iter().map(|block| block.targets.len()).sum();
+        (nats, targets, tokens) = (nats + loss * count as f64, targets + count, tokens + count);
+        if step % 2 == 0 || step == steps {
+            let row = rows.next().expect("a row per two updates and one at the end");
+            let loss = nats / targets as f64;
+            let epoch = (step * blocks_per_update) as f64 / blocks.len() as f64;
+            compare_row(&row, [step as f64, epoch, tokens as f64, loss, settings.rate(step), grad_norm]);
+            (nats, targets) = (0.0, 0);
+        }
+    }
+    assert!(rows.next().is_none(), "no more updates than {steps}");
+    compare_state(run, &state, steps);
+}
+
+/// The blocks of an update, counted from 0, with the masks of their attention weights.
+fn masked<'a>(blocks: impl Iterator<Item = Block<'a>>, config: &Config, plan: &Plan, update: usize) -> Vec<Block<'a>> {
+    let (probability, micro_batch) = (dropout(config), micro_batch(config, plan));
+    let masks = |index: usize| Masks {
+        probability,
+        key: Masks::key(SEED, update, index / micro_batch),
+        sample: index % micro_batch,
+    };
+    let masks = |index| (probability > 0.0).then(|| masks(index));
+    blocks.enumerate().map(|(index, block)| Block { masks: masks(index), ..block }).collect()
+}
+
+fn compare_row(row: &Row, ours: [f64; 6]) {
+    for (column, ours) in ["step", "epoch", "tokens", "loss", "lr", "grad_norm"].into_iter().zip(ours) {
+        // Six decimals are written.
+        let bound = if column == "epoch" { 1e-6 } else { 1e-11 };
+        near(number(row, column), ours, bound, &format!("{column} at step {}", row["step"]));
+    }
+}
+
+fn compare_state(run: &RunFolder, state: &State, steps: usize) {
+    let checkpoint = run.checkpoint("last");
+    let metadata = run.metadata(&checkpoint);
+    assert_eq!((metadata["format"].as_u64(), metadata["step"].as_u64()), (Some(1), Some(steps as u64)));
+    assert_eq!(metadata["kind"], reported(&run.config()));
+    let model = run.tensors(&checkpoint, "model");
+    let optimizer = run.tensors(&checkpoint, "optimizer");
+    assert_eq!(optimizer.len(), 2 * model.keys().filter(|name| trained(name)).count() + 2);
+    for group in ["decayed", "not_decayed"] {
+        assert_eq!(optimizer[&format!("updates.{group}")].values, [steps as f64]);
+    }
+    for (name, tensor) in &state.weights {
+        if !trained(name) {
+            assert_eq!(&model[name], tensor, "{name}");
+            continue;
+        }
+        let moments = [("first_moment", &state.first_moment), ("second_moment", &state.second_moment)];
+        let moments = moments.map(|(moment, values)| (&optimizer[&format!("{moment}.{name}")], &values[name]));
+        for (theirs, ours) in [(&model[name], &tensor.values)].into_iter().chain(moments) {
+            assert_eq!(theirs.shape, tensor.shape, "{name}");
+            for (theirs, ours) in theirs.values.iter().zip(ours) {
+                near(*theirs, *ours, 1e-11, name);
+            }
+        }
+    }
+}
+
+fn initial_weights(plan: &Plan) -> BTreeMap<String, Tensor> {
+    let tensor = |(name, shape): (String, Vec<usize>)| {
+        let values = initial(plan, SEED, &name, &shape);
+        (name, Tensor { kind: safetensors::Dtype::F64, shape, values })
+    };
+    plan.shapes().into_iter().map(tensor).collect()
+}
+
+/// The mean loss over all targets of some blocks, and its gradient: one forward pass per weight.
+fn gradient(plan: &Plan, weights: &BTreeMap<String, Tensor>, batch: &[Block]) -> (f64, Values) {
+    let values = |tensor: &Tensor| tensor.values.iter().map(|value| Dual::from(*value)).collect();
+    let duals = weights.iter().map(|(name, tensor)| (name.clone(), values(tensor))).collect();
+    let mut model: Model<Dual> = Model { plan: plan.clone(), weights: duals, round: |x| x };
+    let loss = mean_loss(&model, batch).value;
+    let mut slope = |name: &String, index: usize| {
+        model.weights.get_mut(name).expect("a weight")[index].slope = 1.0;
+        let slope = mean_loss(&model, batch).slope;
+        model.weights.get_mut(name).expect("a weight")[index].slope = 0.0;
+        slope
+    };
+    let slopes = |(name, tensor): (&String, &Tensor)| {
+        (name.clone(), (0..tensor.values.len()).map(|index| slope(name, index)).collect())
+    };
+    (loss, weights.iter().filter(|(name, _)| trained(name)).map(slopes).collect())
+}
+
+fn near(theirs: f64, ours: f64, bound: f64, what: &str) {
+    assert!(
+        (theirs - ours).abs() <= bound * ours.abs().max(1.0),
+        "{what}: synth says {theirs}, the documentation {ours}"
+    );
+}
