@@ -137,7 +137,7 @@ fn a_decoder_s_steps_equal_the_whole() {
 fn a_decoder_s_sequence_that_outgrows_the_model_is_an_error() {
     for positions in [Positions::Learned, Positions::Sinusoidal, Positions::None] {
         for kind in Kind::pure() {
-            let decoder = decoder(positions, &AttentionOptions { kind, ..Default::default() });
+            let decoder = decoder(positions, &AttentionOptions { kind: Some(kind), ..Default::default() });
             let mut state = DecoderState::default();
             let _ = decoder.step(&tokens(MAX_LENGTH - 1), &mut state, EVALUATION).unwrap();
             let expected =

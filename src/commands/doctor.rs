@@ -7,6 +7,7 @@ use crate::data::datasets;
 use crate::libtorch::context;
 use crate::libtorch::memory::cuda_memory;
 use crate::memory::{available_bytes, machine_bytes};
+use crate::panics;
 use anyhow::Result;
 use serde::Serialize;
 use tch::{Cuda, Device};
@@ -53,7 +54,7 @@ pub fn run(arguments: &DoctorArguments, build: Build) -> Result<()> {
         libtorch: context::loaded_version(),
         libtorch_expected: context::EXPECTED_VERSION.into(),
         cuda_runtime: context::cuda_version(),
-        devices: devices()?,
+        devices: devices(),
         fused_parts: fused_parts(),
         data: prepared_data(),
         problems: problems(),
@@ -61,7 +62,7 @@ pub fn run(arguments: &DoctorArguments, build: Build) -> Result<()> {
     if arguments.json { print_json(&findings) } else { report(&findings) }
 }
 
-fn devices() -> Result<Vec<FoundDevice>> {
+fn devices() -> Vec<FoundDevice> {
     const GIB: f64 = (1u64 << 30) as f64;
     let mut list = vec![FoundDevice {
         device: "cpu".into(),
@@ -70,7 +71,7 @@ fn devices() -> Result<Vec<FoundDevice>> {
         threads: Some(tch::get_num_threads() as u64),
         memory_gib: machine_bytes().map(|bytes| bytes as f64 / GIB),
         free_gib: available_bytes(Device::Cpu).map(|bytes| bytes as f64 / GIB),
-        attention: attention_paths::of(Device::Cpu)?,
+        attention: paths(Device::Cpu),
     }];
     for index in 0..Cuda::device_count() as usize {
         let memory = cuda_memory(index).ok();
@@ -81,10 +82,18 @@ fn devices() -> Result<Vec<FoundDevice>> {
             threads: None,
             memory_gib: memory.map(|memory| memory.total as f64 / GIB),
             free_gib: memory.map(|memory| memory.free as f64 / GIB),
-            attention: attention_paths::of(Device::Cuda(index))?,
+            attention: paths(Device::Cuda(index)),
         });
     }
-    Ok(list)
+    list
+}
+
+/// The paths of attention; none where the device cannot be asked, because its memory is taken, say.
+fn paths(device: Device) -> Vec<attention_paths::PathFound> {
+    panics::catch(|| attention_paths::of(device)).unwrap_or_else(|error| {
+        tracing::warn!("{} was not asked for its paths: {}", crate::device::label(device), panics::one_line(&error));
+        Vec::new()
+    })
 }
 
 fn fused_parts() -> Vec<Part> {

@@ -28,7 +28,7 @@ pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
         let gib = |bytes: u128| bytes as f64 / (1u64 << 30) as f64;
         refuse!(
             "the model has {} parameters and training needs at least {:.1} GiB (weights, gradients, AdamW's \
-             two moments); {} has {:.1} GiB available: lower model.d_model, model.layers or model.max_length",
+             two moments); {} has {:.1} GiB available: lower model.d_model, model.layers, model.max_length or the attention's own widths",
             size.total,
             gib(needed),
             crate::device::label(device),

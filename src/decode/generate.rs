@@ -117,7 +117,7 @@ mod tests {
     fn decoder(kind: &str, max_length: i64) -> Decoder {
         let model =
             ModelOptions { layers: 2, d_model: 16, heads: 2, max_length, tie_embeddings: false, ..Default::default() };
-        let attention = AttentionOptions { kind: kind.parse().unwrap(), ..Default::default() };
+        let attention = AttentionOptions { kind: kind.parse().ok(), ..Default::default() };
         let mut parameters = Parameters::new(3, Device::Cpu, Kind::Double);
         let decoder = Decoder::new(&mut parameters, &model, &attention, VOCABULARY);
         tch::no_grad(|| {

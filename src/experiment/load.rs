@@ -87,8 +87,11 @@ impl Layers {
     pub(crate) fn resolve(self) -> Result<Loaded> {
         let Self { table, origins, .. } = self;
         unbuilt::check(&table, &origins)?;
-        let experiment: Experiment = serde_path_to_error::deserialize(Value::Table(table.clone()))
+        let mut experiment: Experiment = serde_path_to_error::deserialize(Value::Table(table.clone()))
             .map_err(|error| explain::wrong_shape(&error, &origins))?;
+        if experiment.attention.layers.is_some() {
+            experiment.attention.kind = None;
+        }
         validate::check_finite(&table, &origins)?;
         validate::check_given(&table, &origins)?;
         experiment.validate().map_err(|report| explain::out_of_range(&report, &table, &origins))?;

@@ -84,7 +84,8 @@ pub(super) fn check(table: &Table, origins: &Provenance) -> Result<()> {
         let list = value.and_then(Value::as_array).into_iter().flatten();
         let mut kinds = value.into_iter().chain(list).filter_map(Value::as_str);
         if let Some(kind) = kinds.find(|kind| kind.split('+').any(|part| KINDS.contains(&part))) {
-            return Err(not_built(key, kind, origins));
+            let rival = kind.split('+').find(|part| KINDS.contains(part)).filter(|part| *part != kind);
+            return Err(rival.map_or_else(|| not_built(key, kind, origins), |rival| not_a_part(key, rival, origins)));
         }
     }
     Ok(())
@@ -92,6 +93,12 @@ pub(super) fn check(table: &Table, origins: &Provenance) -> Result<()> {
 
 fn not_built(key: &str, value: &str, origins: &Provenance) -> anyhow::Error {
     origins.refusal_at(&[key], format!("{key} = {value:?} is not built yet; built: {}", built(key).join(", ")))
+}
+
+/// The rivals are whole layers: there are no scores of theirs to mix.
+fn not_a_part(key: &str, rival: &str, origins: &Provenance) -> anyhow::Error {
+    let parts = built(key).join(", ");
+    origins.refusal(key, format!("{rival} is a layer of its own and no part of a mixture; parts are {parts}"))
 }
 
 /// The names that `key` takes today.
@@ -132,7 +139,7 @@ mod tests {
         assert!(
             refused("[attention]\nlayers = [\"vanilla\", \"local\"]\n").unwrap().contains("\"local\" is not built")
         );
-        assert!(refused("[attention]\ndecoder = \"fnet+vanilla\"\n").unwrap().contains("is not built yet"));
+        assert!(refused("[attention]\ndecoder = \"fnet+vanilla\"\n").unwrap().contains("fnet is a layer of its own"));
         assert_eq!(
             refused("[model]\n\n[model.norm]\n\n[decode]\nbeam = 8\n").unwrap(),
             "x.toml:5: decode is not built yet; leave it out"

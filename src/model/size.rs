@@ -72,7 +72,7 @@ mod tests {
         ];
         for model in &models {
             for kind in Kind::pure().chain(["fixed-random+dense+vanilla".parse().unwrap()]) {
-                let attention = AttentionOptions { kind, ..Default::default() };
+                let attention = AttentionOptions { kind: Some(kind), ..Default::default() };
                 let mut parameters = Parameters::new(1, tch::Device::Cpu, tch::Kind::Float);
                 Decoder::new(&mut parameters, model, &attention, 11);
                 let (counts, size) = (parameters.counts(), decoder_size(model, &attention, 11));

@@ -105,17 +105,18 @@ mod tests {
     use crate::parameters::Init;
 
     #[test]
-    fn matrices_decay_and_vectors_do_not() {
+    fn matrices_decay_and_biases_of_any_shape_do_not() {
         let mut parameters = Parameters::new(1, Device::Cpu, Kind::Double);
-        let (matrix, vector) = {
+        let (matrix, bias) = {
             let mut root = parameters.root();
-            (root.tensor("w", &[1, 1], Init::Ones), root.tensor("b", &[1], Init::Ones))
+            (root.tensor("w", &[1, 1], Init::Normal(1.0)), root.tensor("b", &[1, 1], Init::Ones))
         };
+        let start = matrix.double_value(&[0, 0]);
         let options = OptimizerOptions { weight_decay: 0.5, ..Default::default() };
         let adamw = AdamW::new(&parameters, &options).unwrap();
         adamw.update(0.1, &Tensor::from(0f32)).unwrap();
-        approx::assert_abs_diff_eq!(matrix.double_value(&[0, 0]), 0.95);
-        approx::assert_abs_diff_eq!(vector.double_value(&[0]), 1.0);
+        approx::assert_abs_diff_eq!(matrix.double_value(&[0, 0]), 0.95 * start);
+        approx::assert_abs_diff_eq!(bias.double_value(&[0, 0]), 1.0);
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl State {
         let tensor = self.weights.get_mut(name).expect("a weight per gradient");
         let first = self.first_moment.get_mut(name).expect("a first moment");
         let second = self.second_moment.get_mut(name).expect("a second moment");
-        let decay = if tensor.shape.len() >= 2 { settings.weight_decay } else { 0.0 };
+        let exempt = name.ends_with(".b2") || name.ends_with(".mixture");
+        let decay = if tensor.shape.len() >= 2 && !exempt { settings.weight_decay } else { 0.0 };
         let [slow, slower] = [settings.betas[0], settings.betas[1]];
         let unbiased = |beta: f64| 1.0 - beta.powi(i32::try_from(step).expect("few steps"));
         for (index, g) in gradient.iter().enumerate() {

@@ -1,3 +1,4 @@
+use super::super::scores::{Factors, Table};
 use super::*;
 use crate::attention::materialised;
 use crate::randomness::DropoutKey;
