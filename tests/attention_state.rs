@@ -4,7 +4,7 @@ mod attention_layers;
 
 use attention_layers::{D_MODEL, EVALUATION, HEAD_WIDTH, Layer, MAX_LENGTH, TESTED, difference, normal};
 use synth::attention::options::AttentionOptions;
-use synth::attention::{Kind, Mask, Part, State, TokenMixer};
+use synth::attention::{Kind, Mask, State, TokenMixer};
 use synth::model::decoder::{Decoder, DecoderState};
 use synth::model::options::{ModelOptions, Positions};
 use synth::parameters::Parameters;
@@ -49,7 +49,7 @@ fn steps_equal_the_whole() {
 }
 
 #[test]
-fn only_dot_products_keep_keys() {
+fn only_parts_that_read_keys_keep_them() {
     each_layer(|layer| {
         let mut state = State::default();
         assert_eq!((state.length(), state.elements()), (0, 0));
@@ -57,7 +57,7 @@ fn only_dot_products_keep_keys() {
             let x = normal("x", &[BATCH, length - state.length(), D_MODEL]);
             let _ = layer.attention.step(&x, &mut state, EVALUATION).unwrap();
             let values = BATCH * layer.dimensions.heads * length * HEAD_WIDTH;
-            let tensors = if layer.kind.has(Part::Vanilla) { 2 } else { 1 };
+            let tensors = 1 + layer.kind.parts().filter(|part| part.variant().reads_keys).count() as i64;
             assert_eq!(state.length(), length, "{}", layer.name);
             assert_eq!(state.elements() as i64, tensors * values, "{}", layer.name);
         }

@@ -32,6 +32,7 @@ pub const VARIANT: Variant = Variant {
     whole_table: false,
     trained: true,
     reads_query: |options| options.dense.shared_query,
+    reads_keys: false,
     parameters,
     flops: |options, dimensions, work| {
         let width = hidden(options, dimensions);

@@ -25,6 +25,7 @@ pub const VARIANT: Variant = Variant {
     whole_table: false,
     trained: true,
     reads_query: |_| false,
+    reads_keys: false,
     parameters: |options, dimensions| {
         let (a, b) = options.factorized_dense.widths(dimensions.max_length);
         dimensions.projection(a) + dimensions.projection(b)

@@ -21,6 +21,7 @@ pub const VARIANT: Variant = Variant {
     whole_table: false,
     trained: true,
     reads_query: |_| false,
+    reads_keys: false,
     parameters: |options, dimensions| {
         let sizes = [dimensions.heads, dimensions.max_length, options.factorized_random.rank];
         2 * sizes.into_iter().map(|n| n as u128).product::<u128>()

@@ -21,6 +21,7 @@ pub const VARIANT: Variant = Variant {
     whole_table: true,
     trained: true,
     reads_query: |_| false,
+    reads_keys: false,
     parameters: |_, dimensions| elements(dimensions),
     flops: |_, _, _| 0,
     build: |scope, options, dimensions| {

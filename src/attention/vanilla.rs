@@ -20,6 +20,7 @@ pub const VARIANT: Variant = Variant {
     whole_table: false,
     trained: true,
     reads_query: |_| true,
+    reads_keys: true,
     parameters: |options, dimensions| {
         dimensions.projection(dimensions.head_width) + if options.bias { dimensions.inner() as u128 } else { 0 }
     },

@@ -22,6 +22,8 @@ pub struct Variant {
     pub trained: bool,
     /// Whether it reads the layer's query projection.
     pub reads_query: fn(&AttentionOptions) -> bool,
+    /// Its scores depend on the keys' input, of which generation keeps what `ScoreSource::keys` makes.
+    pub reads_keys: bool,
     /// Number of its own parameters.
     pub parameters: fn(&AttentionOptions, Dimensions) -> u128,
     /// Floating-point operations of its scores, 2 per multiply-add of a product.

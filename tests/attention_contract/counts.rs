@@ -35,7 +35,8 @@ fn the_formula_counts_the_operations() {
 fn projections(layer: &Layer, (batch, n, m): (i64, i64, i64)) -> i64 {
     let weights = layer.parameters.iter().filter(|parameter| parameter.name.ends_with(".weight"));
     let operations = weights.map(|parameter| {
-        let tokens = if ["key.weight", "value.weight"].contains(&parameter.name.as_str()) { m } else { n };
+        let of_keys = parameter.name.rsplit('.').nth(1).is_some_and(|name| ["key", "value"].contains(&name));
+        let tokens = if of_keys { m } else { n };
         2 * batch * tokens * parameter.tensor.numel() as i64
     });
     operations.sum()

@@ -3,7 +3,7 @@
 use crate::attention_layers::{D_MODEL, EVALUATION, Layer, TESTED, normal};
 use crate::cases::cases;
 use synth::attention::attend::choose;
-use synth::attention::{Mask, Part, Pass, Path, Scores, TokenMixer};
+use synth::attention::{Mask, Pass, Path, Scores, TokenMixer};
 use synth::randomness::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
@@ -80,7 +80,7 @@ fn layers_tell_the_path_that_they_take() {
             let scores = layer.attention.scores(&x, &x, None, EVALUATION).unwrap();
             let independent = layer.kind.capabilities().batch_independent;
             // Products alone: dot product, dense, and low rank beside one of them.
-            let product = scores.tables.is_empty() && !layer.kind.has(Part::FactorizedDense);
+            let product = scores.tables.is_empty() && scores.factors.is_none();
             let expected = match (independent, product) {
                 (true, _) => Path::Shared,
                 (false, true) => Path::Fused,
