@@ -11,6 +11,14 @@ use tch::{Cuda, Device};
 /// # Errors
 /// Refuses a GPU that is not there, and says why.
 pub fn resolve(choice: DeviceChoice) -> Result<Device> {
+    let device = find(choice)?;
+    // From the first tensor on: what is recorded later must not follow work on another stream.
+    #[cfg(cuda_graphs)]
+    crate::libtorch::cuda_graph::own_stream(device)?;
+    Ok(device)
+}
+
+fn find(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Auto => Ok(Device::cuda_if_available()),

@@ -10,6 +10,7 @@ use synth::attention::{
     Dimensions, Dropout, Mask, Pass, Path as AttentionPath, Scores, SynthesizedAttention, TokenMixer,
 };
 use synth::libtorch::memory::{cuda_memory, reset_cuda_peak};
+use synth::libtorch::optimizer::LearningRate;
 use synth::parameters::{Init, Parameters};
 use synth::randomness::DropoutKey;
 use synth::train::optimizer::AdamW;
@@ -197,7 +198,7 @@ fn gpu_adamw_equals_the_cpu() {
             (&weight * &weight * 0.5).sum(Kind::Float).backward();
             // The third update is skipped, on the device's own word.
             let skip = Tensor::from(if step == 2 { 1f32 } else { 0.0 }).to_device(device);
-            adamw.update(0.1, &skip).unwrap();
+            adamw.update(LearningRate::Host(0.1), &skip).unwrap();
             adamw.zero_gradients().unwrap();
         }
         weight.detach().to_device(Device::Cpu)
