@@ -38,6 +38,14 @@ fn find(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
+/// The version of the NVIDIA driver, where there is one.
+pub fn driver_version() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    // NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build …
+    let is_version = |word: &&str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+    text.lines().next()?.split_whitespace().find(is_version).map(str::to_string)
+}
+
 /// `cpu` or `cuda:N`.
 pub fn label(device: Device) -> String {
     match device {
