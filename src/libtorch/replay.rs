@@ -160,14 +160,14 @@ mod tests {
         let mut replays = Replays::new(Device::Cuda(0), true).unwrap();
         let mut sum = Tensor::zeros([4], (Kind::Float, Device::Cuda(0)));
         for step in 0..5 {
-            let step = &mut || {
+            let mut step = || {
                 let read = sum.double_value(&[0]);
                 assert_eq!(read, f64::from(step));
                 // Draws from the generator go on after a record that failed.
                 let _ = sum.dropout(0.5, true);
                 Ok(drop(sum.f_add_scalar_(1.0)?))
             };
-            replays.run(&[4], step).unwrap();
+            replays.run(&[4], &mut step).unwrap();
         }
         assert!(!replays.recorded(&[4]));
         assert_eq!(sum.double_value(&[3]), 5.0);

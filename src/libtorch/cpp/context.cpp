@@ -48,6 +48,9 @@ char* synth_generator_set(int index, Tensor* state) {
     generator.set_state(*state))
 }
 
+// A copy in pinned memory; tch's own call warns each time of an argument that it cannot leave out.
+char* synth_pinned(Tensor* tensor, Tensor** pinned) { SHIM(*pinned = new Tensor(tensor->pin_memory())) }
+
 // Bytes: allocated, its peak, reserved, its peak, free on the device, in all on the device.
 char* synth_memory(int index, int64_t* bytes) {
   SHIM(
