@@ -24,7 +24,7 @@ static void order(c10::Stream before, c10::Stream after) {
 
 // A graph whose recording may fail without harm to what runs after it.
 struct Graph : at::cuda::CUDAGraph {
-  void begin(at::cuda::MempoolId_t pool) {
+  void begin(c10::MempoolId_t pool) {
     try {
       capture_begin(pool, cudaStreamCaptureModeThreadLocal); // other threads, the data's, may call CUDA meanwhile
     } catch (...) {
