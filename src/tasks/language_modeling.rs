@@ -3,19 +3,20 @@
 use super::{Evaluation, MicroBatch, Request, Task};
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
-use crate::data::blocks::{Batch, Blocks, IGNORED};
+use crate::data::blocks::{Batch, Blocks};
 use crate::data::order::TrainOrder;
 use crate::data::splits::Splits;
 use crate::data::tokenizer::Tokenizer;
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
+use crate::model::vocabulary_loss::{Prediction, predict, vocabulary_loss};
 use crate::parameters::Parameters;
 use crate::randomness::DropoutKey;
 use crate::runs::Split;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 
 /// A decoder, its training order, and the texts that it is measured on.
 pub struct LanguageModeling {
@@ -74,12 +75,9 @@ impl LanguageModeling {
         }
     }
 
-    /// Logits as `[rows · length, vocabulary]` in float32 (float64 in float64), and targets as one row.
-    fn logits(&self, batch: &MicroBatch, pass: Pass<'_>) -> Result<(Tensor, Tensor)> {
-        let logits = self.model.forward(&batch.inputs, pass)?;
-        let vocabulary = logits.size()[2];
-        let kind = if logits.kind() == Kind::Double { Kind::Double } else { Kind::Float };
-        Ok((logits.view([-1, vocabulary]).to_kind(kind), batch.targets.view([-1])))
+    /// What the model projects to the vocabulary, as `[rows · length, d_model]`, and targets as one row.
+    fn hidden(&self, batch: &MicroBatch, pass: Pass<'_>) -> Result<(Tensor, Tensor)> {
+        Ok((self.model.hidden(&batch.inputs, pass)?.flatten(0, 1), batch.targets.view([-1])))
     }
 }
 
@@ -101,8 +99,8 @@ impl Task for LanguageModeling {
     }
 
     fn loss(&self, batch: &MicroBatch, pass: Pass<'_>) -> Result<Tensor> {
-        let (logits, targets) = self.logits(batch, pass)?;
-        Ok(logits.cross_entropy_loss(&targets, None::<&Tensor>, Reduction::Sum, IGNORED, 0.0))
+        let (hidden, targets) = self.hidden(batch, pass)?;
+        Ok(vocabulary_loss(&hidden, self.model.output(), &targets, pass)?)
     }
 
     fn metric_names(&self) -> &'static [&'static str] {
@@ -124,10 +122,10 @@ impl Task for LanguageModeling {
                 return Ok(None);
             }
             let batch = self.on_device(&batch);
-            let (logits, targets) = self.logits(&batch, Pass::evaluation(request.compute))?;
-            let losses = logits.cross_entropy_loss(&targets, None::<&Tensor>, Reduction::None, IGNORED, 0.0);
-            nats += losses.sum(Kind::Double);
-            let best = logits.argmax(-1, false);
+            let pass = Pass::evaluation(request.compute);
+            let (hidden, targets) = self.hidden(&batch, pass)?;
+            let Prediction { nats: of_batch, best } = predict(&hidden, self.model.output(), &targets, pass);
+            nats += of_batch;
             right += best.eq_tensor(&targets).sum(Kind::Int64);
             tokens += batch.target_tokens;
             if request.predictions {
