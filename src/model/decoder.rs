@@ -52,7 +52,20 @@ impl Decoder {
     /// # Errors
     /// Where the input is longer than `model.max_length`.
     pub fn forward(&self, tokens: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
+        Ok(project(&self.hidden(tokens, pass)?, &self.output, pass))
+    }
+
+    /// What [`Decoder::forward`] projects to the vocabulary: the last norm's output, `[batch, N, d_model]`.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward`].
+    pub fn hidden(&self, tokens: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
         self.through(tokens, 0, pass, |_, block, x| block.forward(x, &Mask::causal(), pass))
+    }
+
+    /// The table of that projection, `[vocabulary, d_model]`.
+    pub fn output(&self) -> &Tensor {
+        &self.output
     }
 
     /// Logits as [`Decoder::forward`] of the next tokens `[batch, n]` of a growing sequence, of which `state` holds
@@ -63,10 +76,11 @@ impl Decoder {
     pub fn step(&self, tokens: &Tensor, state: &mut DecoderState, pass: Pass<'_>) -> Result<Tensor> {
         state.layers.resize_with(self.blocks.len(), State::default);
         let first = state.length();
-        self.through(tokens, first, pass, |i, block, x| block.step(x, &mut state.layers[i], pass))
+        let hidden = self.through(tokens, first, pass, |i, block, x| block.step(x, &mut state.layers[i], pass))?;
+        Ok(project(&hidden, &self.output, pass))
     }
 
-    /// Embeddings of `tokens`, the first at position `first`, through every block and to logits.
+    /// Embeddings of `tokens`, the first at position `first`, through every block and the last norm.
     fn through(
         &self,
         tokens: &Tensor,
@@ -81,7 +95,7 @@ impl Decoder {
         for (i, layer) in self.blocks.iter().enumerate() {
             x = block(i, layer, &x)?;
         }
-        Ok(project(&self.norm.forward(&x), &self.output, pass))
+        Ok(self.norm.forward(&x))
     }
 
     /// The longest input.
