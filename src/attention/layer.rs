@@ -19,12 +19,13 @@ use tch::{Kind as NumberKind, Tensor};
 /// An attention layer of any kind. Its projections have no biases unless `attention.bias` says so: neither have those
 /// of the authors' code (mesh-tensorflow).
 pub struct SynthesizedAttention {
-    parts: Vec<Box<dyn ScoreSource>>,
-    mixture: Option<Mixture>,
-    query: Option<Projection>,
-    value: Projection,
-    output: Projection,
-    heads: i64,
+    pub(super) kind: Kind,
+    pub(super) parts: Vec<Box<dyn ScoreSource>>,
+    pub(super) mixture: Option<Mixture>,
+    pub(super) query: Option<Projection>,
+    pub(super) value: Projection,
+    pub(super) output: Projection,
+    pub(super) dimensions: Dimensions,
     /// The longest input, where tables are tied to positions.
     max_length: Option<i64>,
     dropout: f64,
@@ -53,7 +54,7 @@ impl SynthesizedAttention {
         let output = Projection::new(scope.enter("output"), (inner, d_model), shrink, options.bias);
         let max_length = kind.capabilities().length_bound.then_some(dimensions.max_length);
         let stream = derive(0, scope.name(), &[]);
-        Self { parts, mixture, query, value, output, heads: dimensions.heads, max_length, dropout, stream }
+        Self { kind, parts, mixture, query, value, output, dimensions, max_length, dropout, stream }
     }
 
     /// Attention of `x` `[batch, N, d_model]` over `memory` `[batch, M, d_model]`. `bias` `[1, heads, N, M]` is added
@@ -100,7 +101,8 @@ impl SynthesizedAttention {
     pub fn scores(&self, x: &Tensor, memory: &Tensor, bias: Option<&Tensor>, pass: Pass<'_>) -> Result<Scores> {
         let m = memory.size()[1];
         self.check_length(m.max(x.size()[1]))?;
-        let mut scores = self.scores_at(x, 0, &self.keys(memory, pass), m, pass);
+        let keys = self.parts.iter().map(|part| part.key().map(|key| self.heads(key, memory, pass))).collect();
+        let mut scores = self.scores_at(x, 0, keys, m, pass);
         scores.tables.extend(bias.map(|bias| Table { table: bias.shallow_clone(), weight: None }));
         Ok(scores)
     }
@@ -112,20 +114,32 @@ impl SynthesizedAttention {
         Ok(())
     }
 
-    pub(super) fn keys(&self, memory: &Tensor, pass: Pass<'_>) -> Vec<Option<Tensor>> {
-        self.parts.iter().map(|part| part.keys(memory, pass)).collect()
+    /// `[batch, N, d_model]` to `[batch, heads, N, width]`.
+    pub(super) fn heads(&self, projection: &Projection, x: &Tensor, pass: Pass<'_>) -> Tensor {
+        projection.heads(x, self.dimensions.heads, pass)
     }
 
     pub(super) fn values(&self, memory: &Tensor, pass: Pass<'_>) -> Tensor {
-        self.value.heads(memory, self.heads, pass)
+        self.heads(&self.value, memory, pass)
     }
 
-    /// Scores of queries from `x`, the first of which stands at position `first`, over `m` keys.
-    pub(super) fn scores_at(&self, x: &Tensor, first: i64, keys: &[Option<Tensor>], m: i64, pass: Pass<'_>) -> Scores {
-        let query = self.query.as_ref().map(|query| query.heads(x, self.heads, pass));
-        let queries = Queries { x, query: query.as_ref(), first };
-        let parts = self.parts.iter().zip(keys);
-        let scores = parts.map(|(part, keys)| part.scores(&queries, keys.as_ref(), m, pass)).collect();
+    /// Scores of queries from `x`, the first of which stands at position `first`, over `m` keys; `keys` are those that
+    /// parts made of their input.
+    pub(super) fn scores_at(
+        &self,
+        x: &Tensor,
+        first: i64,
+        keys: Vec<Option<Tensor>>,
+        m: i64,
+        pass: Pass<'_>,
+    ) -> Scores {
+        let query = self.query.as_ref().map(|query| self.heads(query, x, pass));
+        let of_part = |(part, keys): (&Box<dyn ScoreSource>, Option<Tensor>)| {
+            let projected: Vec<Tensor> = part.projections().into_iter().map(|own| self.heads(own, x, pass)).collect();
+            let queries = Queries { query: query.as_ref(), projected: &projected, first, count: x.size()[1] };
+            part.scores(&queries, keys.or_else(|| part.learned_keys(m, pass.compute)).as_ref(), m)
+        };
+        let scores = self.parts.iter().zip(keys).map(of_part).collect();
         Scores::sum(match &self.mixture {
             Some(mixture) => mixture.weigh(scores),
             None => scores,

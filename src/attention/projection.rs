@@ -29,6 +29,16 @@ impl Projection {
         split_heads(&self.forward(x, pass), heads)
     }
 
+    /// The weights, `[out, in]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The bias, `[out]`, where there is one.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
     /// Number of inputs, and the device of the weights.
     pub fn input(&self) -> (i64, tch::Device) {
         (self.weight.size()[1], self.weight.device())

@@ -1,15 +1,20 @@
 //! The decoder-only model: causal blocks over one sequence, and the projection to the vocabulary.
 
+mod prepared;
+mod state;
+
 use super::feed_forward::FeedForward;
 use super::norm::LayerNorm;
 use super::options::ModelOptions;
 use super::positions::{EMBEDDING_STD, PositionEncoding};
 use crate::attention::options::AttentionOptions;
 use crate::attention::projection::project;
-use crate::attention::{Kind, Mask, Pass, Path, State, SynthesizedAttention, TokenMixer};
+use crate::attention::{Kind, Mask, Pass, Path, SynthesizedAttention, TokenMixer};
 use crate::parameters::{Init, Parameters, Role, Scope};
 use anyhow::{Result, ensure};
-use tch::Tensor;
+pub use prepared::{Bucket, PreparedDecoder, Step};
+pub use state::DecoderState;
+use tch::{Device, Tensor};
 
 /// A pre-norm decoder without an encoder, as GPT-2's but for the feed-forward activation.
 pub struct Decoder {
@@ -68,18 +73,6 @@ impl Decoder {
         &self.output
     }
 
-    /// Logits as [`Decoder::forward`] of the next tokens `[batch, n]` of a growing sequence, of which `state` holds
-    /// what came before.
-    ///
-    /// # Errors
-    /// Where the sequence becomes longer than `model.max_length`.
-    pub fn step(&self, tokens: &Tensor, state: &mut DecoderState, pass: Pass<'_>) -> Result<Tensor> {
-        state.layers.resize_with(self.blocks.len(), State::default);
-        let first = state.length();
-        let hidden = self.through(tokens, first, pass, |i, block, x| block.step(x, &mut state.layers[i], pass))?;
-        Ok(project(&hidden, &self.output, pass))
-    }
-
     /// Embeddings of `tokens`, the first at position `first`, through every block and the last norm.
     fn through(
         &self,
@@ -98,6 +91,16 @@ impl Decoder {
         Ok(self.norm.forward(&x))
     }
 
+    /// Number of tokens that it knows.
+    pub fn vocabulary(&self) -> i64 {
+        self.output.size()[0]
+    }
+
+    /// Where its tensors lie.
+    pub fn device(&self) -> Device {
+        self.output.device()
+    }
+
     /// The longest input.
     pub fn max_length(&self) -> i64 {
         self.max_length
@@ -109,19 +112,6 @@ impl Decoder {
     /// As [`Decoder::forward`].
     pub fn attention_paths(&self, batch: i64, length: i64, pass: Pass<'_>) -> Result<Vec<Path>> {
         self.blocks.iter().map(|block| block.attention.path(batch, length, &Mask::causal(), pass)).collect()
-    }
-}
-
-/// What a decoder keeps of a growing sequence.
-#[derive(Debug, Default)]
-pub struct DecoderState {
-    layers: Vec<State>,
-}
-
-impl DecoderState {
-    /// Number of positions so far.
-    pub fn length(&self) -> i64 {
-        self.layers.first().map_or(0, State::length)
     }
 }
 
@@ -154,11 +144,6 @@ impl Block {
 
     fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass<'_>) -> Result<Tensor> {
         let mixed = self.attention.forward(&self.attention_norm.forward(x), mask, pass)?;
-        Ok(self.join(x, mixed, pass))
-    }
-
-    fn step(&self, x: &Tensor, state: &mut State, pass: Pass<'_>) -> Result<Tensor> {
-        let mixed = self.attention.step(&self.attention_norm.forward(x), state, pass)?;
         Ok(self.join(x, mixed, pass))
     }
 

@@ -1,9 +1,12 @@
 //! The position-wise feed-forward layer (arXiv 1706.03762, section 3.3).
 
+mod prepared;
+
 use super::options::{Activation, ModelOptions};
 use crate::attention::Pass;
 use crate::attention::projection::Projection;
 use crate::parameters::Scope;
+pub use prepared::PreparedFeedForward;
 use tch::Tensor;
 
 /// W₂·dropout(activation(W₁x + b₁)) + b₂. The dropout inside is tensor2tensor's `relu_dropout`.
