@@ -2,56 +2,46 @@
 
 use super::cell::{Cell, SEED};
 use super::limit::wait_for;
-use super::random_text::tokens;
-use super::timing::{Stepper, Timed};
-use crate::attention::Pass;
+use super::timing::{Stepper, Timed, Timing};
+use crate::decode::GreedyDecoder;
+use crate::model::Decoder;
 use crate::model::size::decoder_step_flops;
-use crate::model::{Decoder, DecoderState};
 use crate::parameters::Parameters;
 use anyhow::Result;
-use tch::{Device, Tensor};
+use tch::Device;
 
-/// A model that generates.
-pub struct Decoding<'a> {
-    cell: &'a Cell,
-    parameters: Parameters,
-    decoder: Decoder,
-    state: DecoderState,
-    first: Tensor, // int64 [batch, 1]
-    token: Tensor, // int64 [batch, 1]
+/// What was measured of decoding.
+pub struct Tokens {
+    /// Steps of one token for every sequence.
+    pub timed: Timed,
+    /// Whether they were replayed from CUDA graphs.
+    pub captured: bool,
+    /// Number of parameters, frozen tables included.
+    pub parameters: u64,
 }
 
-impl<'a> Decoding<'a> {
-    /// Builds the cell's model on `device`, and draws the first token of every sequence.
-    ///
-    /// # Errors
-    /// What libtorch reports, out of memory first of all.
-    pub fn new(cell: &'a Cell, device: Device) -> Result<Self> {
-        let mut parameters = Parameters::new(SEED, device, cell.train.precision.stored());
-        let decoder = Decoder::new(&mut parameters, &cell.model, &cell.attention, cell.vocabulary);
-        let first = tokens(SEED, "bench inputs", cell.vocabulary, [cell.batch, 1], device)?;
-        let token = first.shallow_clone();
-        Ok(Self { cell, parameters, decoder, state: DecoderState::default(), first, token })
-    }
+/// Builds the cell's model on `device` and times the generation of the cell's number of tokens from the first position
+/// on.
+///
+/// # Errors
+/// What libtorch reports, out of memory first of all.
+pub fn measure(cell: &Cell, device: Device) -> Result<Tokens> {
+    let _no_grad = tch::no_grad_guard();
+    let mut parameters = Parameters::new(SEED, device, cell.train.precision.stored());
+    let decoder = Decoder::new(&mut parameters, &cell.model, &cell.attention, cell.vocabulary);
+    let greedy = GreedyDecoder::new(&decoder, cell.train.precision.compute(), cell.length(), !cell.eager);
+    let mut decoding = Decoding { cell, greedy, device, done: cell.new };
+    // Whatever is recorded for some of the positions is recorded in the second pass over them.
+    let timing = Timing { warmup: cell.timing.warmup.max(2 * cell.new as u32), ..cell.timing };
+    let timed = timing.measure_rounds_of(cell.new as u32, &mut decoding)?;
+    Ok(Tokens { timed, captured: decoding.greedy.captured(), parameters: parameters.counts().total })
+}
 
-    /// Times the generation of `new` tokens from the first position on.
-    ///
-    /// # Errors
-    /// What the model or libtorch reports.
-    pub fn measure(&mut self) -> Result<Timed> {
-        let _no_grad = tch::no_grad_guard();
-        self.cell.timing.measure_rounds_of(self.cell.new as u32, self)
-    }
-
-    /// How steps run.
-    pub fn run(&self) -> &'static str {
-        "eager"
-    }
-
-    /// Number of parameters, frozen tables included.
-    pub fn parameters(&self) -> u64 {
-        self.parameters.counts().total
-    }
+struct Decoding<'a> {
+    cell: &'a Cell,
+    greedy: GreedyDecoder<'a>,
+    device: Device,
+    done: i64,
 }
 
 /// Operations by formula of one token of every sequence: the mean of the positions that are generated.
@@ -66,23 +56,20 @@ pub fn flops(cell: &Cell) -> f64 {
 
 impl Stepper for Decoding<'_> {
     fn step(&mut self) -> Result<()> {
-        if self.state.length() == self.cell.length() {
+        if self.done == self.cell.new {
             self.restart()?;
         }
-        let pass = Pass::evaluation(self.cell.train.precision.compute());
-        let logits = self.decoder.step(&self.token, &mut self.state, pass)?; // [batch, 1, vocabulary]
-        self.token = logits.f_argmax(-1, false)?;
-        Ok(())
+        self.done += 1;
+        self.greedy.step()
     }
 
     fn wait(&self) -> Result<()> {
-        wait_for(self.token.device());
+        wait_for(self.device);
         Ok(())
     }
 
     fn restart(&mut self) -> Result<()> {
-        self.state = DecoderState::default();
-        self.token = self.first.shallow_clone();
-        Ok(())
+        self.done = 0;
+        self.greedy.reset(self.cell.batch)
     }
 }

@@ -5,7 +5,8 @@ use super::record::Figures;
 use super::timing::Timed;
 use super::{decode, limit, train};
 use crate::exit::Diverged;
-use crate::libtorch::{context, memory};
+use crate::libtorch::context::Algorithms;
+use crate::libtorch::memory;
 use crate::memory::{available_bytes, peak_memory_mib};
 use crate::panics;
 use crate::runs::Status;
@@ -71,25 +72,29 @@ pub fn run(job: &Job, device: Device) -> Answer {
 }
 
 fn figures(cell: &Cell, started: f64, device: Device) -> Result<Figures> {
-    context::set_deterministic(cell.train.deterministic)?;
     if let Device::Cuda(index) = device {
+        if cell.train.deterministic {
+            Algorithms::of_this_process().fix()?;
+        }
         memory::reset_cuda_peak(index)?;
     }
+    let run = |captured| Some(String::from(if captured { "captured" } else { "eager" }));
     match cell.measured {
         Measured::Train => {
-            let mut training = train::Training::new(cell, device)?;
-            let timed = training.measure()?;
-            let tokens = train::tokens(cell);
-            let mut figures = timings(&timed, started, (tokens, train::flops(cell)), device);
-            // Asked last: asking takes memory of its own.
-            figures.attention_path = panics::catch(|| training.attention_path()).ok();
-            Ok(Figures { run: Some(training.run().into()), params: Some(training.parameters()), ..figures })
+            let updates = train::measure(cell, device)?;
+            let work = (train::tokens(cell), train::flops(cell));
+            Ok(Figures {
+                run: run(updates.captured),
+                attention_path: updates.attention_path,
+                loaded_step_ms: Some(significant(updates.loaded.step_s * 1e3, DIGITS)),
+                params: Some(updates.parameters),
+                ..timings(&updates.resident, started, work, device)
+            })
         }
         Measured::Decode => {
-            let mut decoding = decode::Decoding::new(cell, device)?;
-            let timed = decoding.measure()?;
-            let figures = timings(&timed, started, (cell.batch as f64, decode::flops(cell)), device);
-            Ok(Figures { run: Some(decoding.run().into()), params: Some(decoding.parameters()), ..figures })
+            let tokens = decode::measure(cell, device)?;
+            let figures = timings(&tokens.timed, started, (cell.batch as f64, decode::flops(cell)), device);
+            Ok(Figures { run: run(tokens.captured), params: Some(tokens.parameters), ..figures })
         }
     }
 }

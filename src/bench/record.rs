@@ -79,6 +79,9 @@ pub struct Figures {
     pub tokens_per_s: Option<f64>,
     /// Milliseconds of an update, or of one generated token of every sequence: the median of the rounds.
     pub step_ms: Option<f64>,
+    /// In training, milliseconds of an update on batches that are made and copied meanwhile, where `step_ms` is on one
+    /// that is there already.
+    pub loaded_step_ms: Option<f64>,
     /// (slowest − fastest round) / median.
     pub spread: Option<f64>,
     /// Steps of each round.

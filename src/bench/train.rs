@@ -3,74 +3,82 @@
 use super::cell::{Cell, SEED};
 use super::limit::wait_for;
 use super::random_text::RandomText;
-use super::timing::{Stepper, Timed};
+use super::timing::{self, Timed};
 use crate::exit::Diverged;
 use crate::model::size::decoder_flops;
+use crate::panics;
 use crate::parameters::Parameters;
 use crate::tasks::Task;
 use crate::train::meter::{Meter, MeterState};
 use crate::train::optimizer::AdamW;
 use crate::train::schedule::learning_rate;
+use crate::train::stepper::{Course, Stepper};
 use crate::train::update::Update;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use tch::Device;
 
-/// A model under training.
-pub struct Training<'a> {
-    cell: &'a Cell,
-    task: RandomText,
-    optimizer: AdamW,
-    meter: Meter,
-    step: u64,
+/// What was measured of updates.
+pub struct Updates {
+    /// Updates on a batch that is there already.
+    pub resident: Timed,
+    /// Updates on batches that are made, copied and then computed with, as in training.
+    pub loaded: Timed,
+    /// Whether they were replayed from a CUDA graph.
+    pub captured: bool,
+    /// Number of parameters, frozen tables included.
+    pub parameters: u64,
+    /// The paths of attention, each once, joined by commas, where they could be asked for.
+    pub attention_path: Option<String>,
 }
 
-impl<'a> Training<'a> {
-    /// Builds the cell's model, batch and optimizer on `device`.
-    ///
-    /// # Errors
-    /// What libtorch reports, out of memory first of all.
-    pub fn new(cell: &'a Cell, device: Device) -> Result<Self> {
-        let parameters = Parameters::new(SEED, device, cell.train.precision.stored());
-        let task = RandomText::new(parameters, (&cell.model, &cell.attention), cell.vocabulary, cell.batch, SEED)?;
-        let optimizer = AdamW::new(task.parameters(), &cell.optimizer)?;
-        Ok(Self { cell, task, optimizer, meter: Meter::new(device, MeterState::default()), step: 0 })
+/// Builds the cell's model and optimizer on `device` and times updates.
+///
+/// # Errors
+/// What libtorch reports, out of memory first of all; [`Diverged`] where a loss or gradient was not finite: such steps
+/// change nothing, so that their time would be none of training.
+pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
+    let parameters = Parameters::new(SEED, device, cell.train.precision.stored());
+    let options = (&cell.model, &cell.attention);
+    let task = RandomText::new(parameters, options, cell.vocabulary, cell.batch as usize, SEED)?;
+    let optimizer = AdamW::new(task.parameters(), &cell.optimizer)?;
+    let mut meter = Meter::new(device, MeterState::default());
+    let mut stepper = Stepper::new(update(cell, &task, &optimizer), course(cell), device, !cell.eager)?;
+    let mut updates = Loaded { stepper: &mut stepper, meter: &mut meter, device };
+    let loaded = cell.timing.measure(&mut updates)?;
+    let mut updates = Resident(updates);
+    let resident = Timed { first_ended: loaded.first_ended, ..cell.timing.measure(&mut updates)? };
+    let captured = stepper.captured();
+    let reading = meter.read()?;
+    if reading.skipped > 0 {
+        let step = reading.steps + 1;
+        return Err(Diverged(format!("the loss or the gradient of step {step} was not finite")).into());
     }
+    // Asked last: asking takes memory of its own.
+    let attention_path = panics::catch(|| attention_path(cell, &task)).ok();
+    Ok(Updates { resident, loaded, captured, parameters: task.parameters().counts().total, attention_path })
+}
 
-    /// Times updates.
-    ///
-    /// # Errors
-    /// What libtorch reports; [`Diverged`] where a loss or gradient was not finite: such steps change nothing, so that
-    /// their time would be none of training.
-    pub fn measure(&mut self) -> Result<Timed> {
-        let timed = self.cell.timing.measure(self)?;
-        let reading = self.meter.read()?;
-        if reading.skipped > 0 {
-            let step = reading.steps + 1;
-            return Err(Diverged(format!("the loss or the gradient of step {step} was not finite")).into());
-        }
-        Ok(timed)
+fn update<'a>(cell: &Cell, task: &'a RandomText, optimizer: &'a AdamW) -> Update<'a> {
+    Update {
+        task,
+        optimizer,
+        compute: cell.train.precision.compute(),
+        accumulates: cell.train.accumulate > 1,
+        clip_norm: cell.optimizer.clip_norm,
     }
+}
 
-    /// How steps run.
-    pub fn run(&self) -> &'static str {
-        "eager"
-    }
+fn course(cell: &Cell) -> Course {
+    let (optimizer, steps) = (cell.optimizer.clone(), cell.train.steps.unwrap_or(u64::MAX));
+    let rate = Box::new(move |step| learning_rate(&optimizer, step + 1, steps));
+    Course { seed: SEED, accumulate: cell.train.accumulate as u64, first: 0, end: u64::MAX, rate }
+}
 
-    /// Number of parameters, frozen tables included.
-    pub fn parameters(&self) -> u64 {
-        self.task.parameters().counts().total
-    }
-
-    /// The paths of attention, each once, joined by commas.
-    ///
-    /// # Errors
-    /// What libtorch reports.
-    pub fn attention_path(&self) -> Result<String> {
-        let paths = self.task.attention_paths(self.cell.train.precision.compute())?;
-        let names: BTreeSet<&str> = paths.iter().map(|path| path.name()).collect();
-        Ok(Vec::from_iter(names).join(","))
-    }
+fn attention_path(cell: &Cell, task: &RandomText) -> Result<String> {
+    let paths = task.attention_paths(cell.train.precision.compute())?;
+    let names: BTreeSet<&str> = paths.iter().map(|path| path.name()).collect();
+    Ok(Vec::from_iter(names).join(","))
 }
 
 /// Operations of an update by formula: three times those of the forward pass of all its micro-batches.
@@ -85,24 +93,33 @@ pub fn tokens(cell: &Cell) -> f64 {
     cell.batch as f64 * cell.length() as f64 * cell.train.accumulate as f64
 }
 
-impl Stepper for Training<'_> {
+/// Updates on batches that come as in training.
+struct Loaded<'a, 'b> {
+    stepper: &'a mut Stepper<'b>,
+    meter: &'a mut Meter,
+    device: Device,
+}
+
+/// Updates on the newest of these batches, again and again.
+struct Resident<'a, 'b>(Loaded<'a, 'b>);
+
+impl timing::Stepper for Loaded<'_, '_> {
     fn step(&mut self) -> Result<()> {
-        let update = Update {
-            task: &self.task,
-            optimizer: &self.optimizer,
-            compute: self.cell.train.precision.compute(),
-            seed: SEED,
-            accumulate: self.cell.train.accumulate as u64,
-            clip_norm: self.cell.optimizer.clip_norm,
-        };
-        let steps = self.cell.train.steps.unwrap_or(u64::MAX);
-        update.run(self.step, learning_rate(&self.cell.optimizer, self.step + 1, steps), &mut self.meter)?;
-        self.step += 1;
-        Ok(())
+        self.stepper.step(self.meter).map(drop)
     }
 
     fn wait(&self) -> Result<()> {
-        wait_for(self.task.parameters().device());
+        wait_for(self.device);
         Ok(())
+    }
+}
+
+impl timing::Stepper for Resident<'_, '_> {
+    fn step(&mut self) -> Result<()> {
+        self.0.stepper.repeat(self.0.meter)
+    }
+
+    fn wait(&self) -> Result<()> {
+        self.0.wait()
     }
 }

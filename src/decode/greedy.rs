@@ -56,6 +56,11 @@ impl<'a> GreedyDecoder<'a> {
         Ok(Vec::<Vec<i64>>::try_from(tokens.contiguous())?)
     }
 
+    /// Whether steps are replayed from records.
+    pub fn captured(&self) -> bool {
+        self.sequences.as_ref().is_some_and(Sequences::captured)
+    }
+
     fn sequences(&mut self) -> Result<&mut Sequences<'a>> {
         self.sequences.as_mut().context("no batch has begun: call `reset` first")
     }

@@ -137,6 +137,11 @@ impl<'a> Sequences<'a> {
         Ok(())
     }
 
+    /// Whether steps are replayed from records.
+    pub fn captured(&self) -> bool {
+        self.replays.replaying()
+    }
+
     /// How far the step at `position` reads. The stock kernel stops at the position itself.
     fn reach(&self, position: i64) -> i64 {
         match self.cached {

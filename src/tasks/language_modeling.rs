@@ -26,16 +26,18 @@ pub struct LanguageModeling {
     parameters: Parameters,
     model: Decoder,
     tokenizer: Tokenizer,
-    train: Arc<TrainBatches>,
+    train: Arc<BlockBatches>,
     held_out: Vec<(Split, HeldOut)>,
     rows: usize,
     measuring: RefCell<Measuring>,
 }
 
-/// The blocks of the train split in their order, some to a micro-batch.
-struct TrainBatches {
-    order: TrainOrder,
-    rows: usize,
+/// Blocks in the order of training, some to a micro-batch.
+pub struct BlockBatches {
+    /// The blocks in their order.
+    pub order: TrainOrder,
+    /// Blocks of a micro-batch.
+    pub rows: usize,
 }
 
 /// A text that is measured, whole and as tokens.
@@ -52,7 +54,7 @@ struct Measuring {
     right: Tensor, // int64 scalar
 }
 
-impl Batches for TrainBatches {
+impl Batches for BlockBatches {
     fn micro_batch(&self, index: u64) -> HostBatch {
         self.order.batch(index * self.rows as u64, self.rows).into()
     }
@@ -96,7 +98,7 @@ impl LanguageModeling {
             Blocks::new(tokenizer.encode(text), block).with_context(|| format!("the {name} split is too short"))
         };
         let order = TrainOrder::new(Arc::new(cut("train", &splits.train)?), seed);
-        let train = Arc::new(TrainBatches { order, rows });
+        let train = Arc::new(BlockBatches { order, rows });
         let mut held_out = Vec::new();
         for (split, text) in [(Split::Validation, splits.validation), (Split::Test, splits.test)] {
             if let Some(text) = text {
