@@ -41,8 +41,9 @@ impl CopyAhead {
         Ok(Self { ahead, slots: (0..slots).map(|_| None).collect() })
     }
 
-    /// Starts to copy `pinned` (one axis, in pinned memory) to the slot, once what it held before was taken. Answers at
-    /// once; the host allocator keeps the memory of `pinned` until it has been read.
+    /// Starts to copy `pinned` (one axis, in pinned memory) to the slot. Waits until what it held before was taken, so that
+    /// the host is never further ahead than there are slots; the host allocator keeps the memory of `pinned` until it has
+    /// been read.
     ///
     /// # Errors
     /// What libtorch reports, out of memory first of all.

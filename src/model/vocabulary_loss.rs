@@ -10,10 +10,10 @@ use crate::libtorch::autograd::attach_backward;
 use std::ops::Range;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-/// Logits of a chunk at most, but for [`CHUNK_ROWS`]: on the CPU 32 MiB in float32, on CUDA 64 MiB in bfloat16 beside
-/// 128 MiB in float32. A chunk's products read or write the whole table: over fewer rows they are slower.
+/// Logits of a chunk at most, but for [`CHUNK_ROWS`]: on the CPU 32 MiB in float32, on CUDA 512 MiB. A chunk's products
+/// read or write the whole table: over fewer rows they are slower.
 const CHUNK_LOGITS: i64 = 1 << 23;
-const CHUNK_LOGITS_ON_CUDA: i64 = 1 << 25;
+const CHUNK_LOGITS_ON_CUDA: i64 = 1 << 27;
 /// Chunks have a multiple of so many rows, as suits the products' tiles.
 const CHUNK_ROWS: i64 = 64;
 
@@ -26,7 +26,7 @@ const CHUNK_ROWS: i64 = 64;
 /// # Errors
 /// What libtorch reports.
 pub fn vocabulary_loss(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> Result<Tensor, TchError> {
-    loss_in_chunks(x, table, targets, pass, chunk_rows(table))
+    loss_in_chunks(x, table, targets, pass, chunk_rows(table, targets))
 }
 
 /// What a model says of some tokens.
@@ -39,14 +39,16 @@ pub struct Prediction {
 
 /// [`vocabulary_loss`] without a gradient, and what would have been predicted.
 pub fn predict(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> Prediction {
-    predict_in_chunks(x, table, targets, pass, chunk_rows(table))
+    predict_in_chunks(x, table, targets, pass, chunk_rows(table, targets))
 }
 
-/// Rows of a chunk for a table of this size.
-fn chunk_rows(table: &Tensor) -> i64 {
-    let tune = std::env::var("CHUNK").ok().and_then(|t| t.parse().ok()).unwrap_or(CHUNK_LOGITS_ON_CUDA);
-    let logits = if table.device() == Device::Cpu { CHUNK_LOGITS } else { tune };
-    (logits / table.size()[0] / CHUNK_ROWS).max(1) * CHUNK_ROWS
+/// Rows of a chunk for a table and targets of these sizes. There are two chunks at least, but for few rows: a tensor of
+/// all tokens' logits is what this file is there to spare.
+fn chunk_rows(table: &Tensor, targets: &Tensor) -> i64 {
+    let logits = if table.device() == Device::Cpu { CHUNK_LOGITS } else { CHUNK_LOGITS_ON_CUDA };
+    let most = (logits / table.size()[0] / CHUNK_ROWS).max(1) * CHUNK_ROWS;
+    let half = (targets.numel() as i64 + 2 * CHUNK_ROWS - 1) / (2 * CHUNK_ROWS) * CHUNK_ROWS;
+    most.min(half)
 }
 
 /// `tokens` rows in chunks of `rows` and a rest.

@@ -12,8 +12,8 @@ use tch::{Device, Tensor};
 
 /// Packets that wait at most, made and not yet on their way.
 const WAITING: usize = 2;
-/// Packets on the device or on their way to it, the one that is computed with left out.
-const AHEAD: usize = 2;
+/// Packets on the device or on their way to it: so many steps is the host ahead at most.
+const AHEAD: usize = 4;
 
 /// A part of a batch that passes through the model at once, on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,8 @@ impl<T: Send + 'static> Feed<T> {
         })
     }
 
-    /// The next packet, at its place; `None` after the last. The host does not wait for the device.
+    /// The next packet, at its place; `None` after the last. The host waits for the device only where it is some steps
+    /// ahead of it.
     ///
     /// # Errors
     /// What made the thread fail; what libtorch reports.

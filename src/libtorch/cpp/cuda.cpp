@@ -121,13 +121,14 @@ char* synth_ahead_new(int index, int slots, Ahead** out) {
   SHIM(*out = new Ahead(c10::cuda::getStreamFromPool(false, index).unwrap(), slots))
 }
 
-// Starts to copy `pinned` into `staging`, after what was taken from the slot before. Staging that is `fresh` may still
-// be in use under another name on the current stream.
+// Starts to copy `pinned` into `staging`, once what the slot held before was taken: the host waits for that, which is
+// some steps ago, so that it does not run ahead without bounds and pin memory for all of them. Staging that is `fresh`
+// may still be in use under another name on the current stream.
 char* synth_ahead_send(Ahead* ahead, int slot, Tensor* staging, Tensor* pinned, bool fresh) {
   SHIM(
     at::NoGradGuard no_grad;
     if (fresh) order(current(staging->get_device()), ahead->stream);
-    ahead->taken[slot].block(ahead->stream);
+    ahead->taken[slot].synchronize();
     c10::StreamGuard guard(ahead->stream);
     staging->copy_(*pinned, true);
     ahead->arrived[slot].record(ahead->stream))

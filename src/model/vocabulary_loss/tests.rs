@@ -153,8 +153,13 @@ fn chunks_cover_all_rows_once_and_keep_their_size() {
         assert_eq!(all, (0..tokens).collect::<Vec<_>>());
     }
     for vocabulary in [2, 256, 1000, 32_000, 1_000_000] {
-        let rows = chunk_rows(&Tensor::zeros([vocabulary, 1], (Kind::Float, Device::Cpu)));
-        assert!(rows % CHUNK_ROWS == 0 && (rows == CHUNK_ROWS || rows * vocabulary <= CHUNK_LOGITS), "{vocabulary}");
+        for tokens in [1, 64, 100, 2048, 65_536] {
+            let table = Tensor::zeros([vocabulary, 1], (Kind::Float, Device::Cpu));
+            let rows = chunk_rows(&table, &Tensor::zeros([tokens], (Kind::Int64, Device::Cpu)));
+            let what = format!("{tokens} tokens, vocabulary {vocabulary}");
+            assert!(rows % CHUNK_ROWS == 0 && (rows == CHUNK_ROWS || rows * vocabulary <= CHUNK_LOGITS), "{what}");
+            assert!(rows == CHUNK_ROWS || rows < tokens, "{what}: not all at once");
+        }
     }
 }
 
