@@ -126,6 +126,21 @@ impl DecoderState {
 }
 
 /// x + dropout(attention(norm(x))), then x + dropout(feed_forward(norm(x))).
+///
+/// Bytes per token that one keeps on CUDA for its backward pass, with dropout, relu, d = d_model = heads · head_width
+/// and f = d_ff, in the fused path of `vanilla`:
+///
+/// | what | bf16 | fp32 |
+/// |---|---|---|
+/// | inputs of both norms (the stream) | 8d | 8d |
+/// | what the norms give | 4d | 8d |
+/// | queries, keys, values | 6d | 12d |
+/// | attention's output, before its projection | 2d | 4d |
+/// | masks of both branches | 2d | 2d |
+/// | activations after dropout | 2f | 4f |
+///
+/// With f = 4d 30d and 50d. By gelu 5f instead of 2f: its input, a mask and what dropout gives. What else a kind keeps
+/// is in `docs/attention.md`.
 struct Block {
     attention_norm: LayerNorm,
     attention: SynthesizedAttention,
@@ -153,21 +168,23 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass<'_>) -> Result<Tensor> {
-        let mixed = self.attention.forward(&self.attention_norm.forward(x), mask, pass)?;
-        Ok(self.join(x, mixed, pass))
+        // One copy in the products' kind for all projections.
+        let normed = self.attention_norm.forward(x).to_kind(pass.compute);
+        let mixed = self.attention.forward(&normed, mask, pass)?;
+        self.join(x, mixed, pass)
     }
 
     fn step(&self, x: &Tensor, state: &mut State, pass: Pass<'_>) -> Result<Tensor> {
         let mixed = self.attention.step(&self.attention_norm.forward(x), state, pass)?;
-        Ok(self.join(x, mixed, pass))
+        self.join(x, mixed, pass)
     }
 
     /// What was mixed joins the stream, then the feed-forward layer's answer to it. Branches in bfloat16 join a
     /// float32 stream.
-    fn join(&self, x: &Tensor, mixed: Tensor, pass: Pass<'_>) -> Tensor {
+    fn join(&self, x: &Tensor, mixed: Tensor, pass: Pass<'_>) -> Result<Tensor> {
         let drop = |branch: Tensor| branch.dropout(self.dropout, pass.training());
         let x = x + drop(mixed);
-        let branch = drop(self.feed_forward.forward(&self.feed_forward_norm.forward(&x), pass));
-        x + branch
+        let branch = drop(self.feed_forward.forward(&self.feed_forward_norm.forward(&x), pass)?);
+        Ok(x + branch)
     }
 }
