@@ -29,7 +29,12 @@ impl DropoutKey {
     pub fn start(seed: u64, step: u64, micro_batch: u64, device: Device) -> Self {
         let key = derive(seed, "dropout", &[step, micro_batch]);
         tch::manual_seed(key as i64);
-        Self { words: Tensor::from_slice(&[key as u32 as i32, (key >> 32) as u32 as i32]).to_device(device) }
+        Self::of(Tensor::from_slice(&[key as u32 as i32, (key >> 32) as u32 as i32]).to_device(device))
+    }
+
+    /// The key whose lower and upper half lie in `words`, int32 `[2]`, also when they change.
+    pub fn of(words: Tensor) -> Self {
+        Self { words }
     }
 
     /// The device of the key, and so of the masks.

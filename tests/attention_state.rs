@@ -4,8 +4,8 @@ mod attention_layers;
 
 use attention_layers::{D_MODEL, EVALUATION, HEAD_WIDTH, Layer, MAX_LENGTH, TESTED, difference, normal};
 use synth::attention::options::AttentionOptions;
-use synth::attention::{Kind, Mask, State, TokenMixer};
-use synth::model::decoder::{Decoder, DecoderState};
+use synth::attention::{Kind, Mask, TokenMixer};
+use synth::model::decoder::Decoder;
 use synth::model::options::{ModelOptions, Positions};
 use synth::parameters::Parameters;
 use tch::{Device, Kind as NumberKind, Tensor};
@@ -40,7 +40,7 @@ fn steps_equal_the_whole() {
         let x = normal("x", &[BATCH, MAX_LENGTH, D_MODEL]);
         let whole = layer.attention.forward(&x, &Mask::causal(), EVALUATION).unwrap();
         for chunks in CHUNKS {
-            let mut state = State::default();
+            let mut state = layer.attention.state(BATCH, MAX_LENGTH, NumberKind::Double);
             let found = in_chunks(&x, chunks, |chunk| layer.attention.step(chunk, &mut state, EVALUATION).unwrap());
             let gap = difference(&found, &whole);
             assert!(gap < 1e-12, "{}, chunks {chunks:?}: {gap:e}", layer.name);
@@ -48,26 +48,30 @@ fn steps_equal_the_whole() {
     });
 }
 
+/// More positions than are used.
+const CAPACITY: i64 = 10;
+
 #[test]
 fn only_parts_that_read_keys_keep_them() {
     each_layer(|layer| {
-        let mut state = State::default();
-        assert_eq!((state.length(), state.elements()), (0, 0));
+        let mut state = layer.attention.state(BATCH, CAPACITY, NumberKind::Double);
+        assert_eq!((state.length(), state.capacity()), (0, CAPACITY), "{}", layer.name);
+        let values = BATCH * layer.dimensions.heads * CAPACITY * HEAD_WIDTH;
+        let tensors = 1 + layer.kind.parts().filter(|part| part.variant().reads_keys).count() as i64;
+        assert_eq!(state.elements() as i64, tensors * values, "{}", layer.name);
         for length in [3, 4, 9] {
             let x = normal("x", &[BATCH, length - state.length(), D_MODEL]);
             let _ = layer.attention.step(&x, &mut state, EVALUATION).unwrap();
-            let values = BATCH * layer.dimensions.heads * length * HEAD_WIDTH;
-            let tensors = 1 + layer.kind.parts().filter(|part| part.variant().reads_keys).count() as i64;
             assert_eq!(state.length(), length, "{}", layer.name);
-            assert_eq!(state.elements() as i64, tensors * values, "{}", layer.name);
         }
+        assert_eq!(state.elements() as i64, tensors * values, "{}: it stays where it is", layer.name);
     });
 }
 
 #[test]
 fn a_sequence_that_outgrows_the_tables_is_an_error() {
     each_layer(|layer| {
-        let mut state = State::default();
+        let mut state = layer.attention.state(BATCH, MAX_LENGTH + 1, NumberKind::Double);
         let of_length = |length| normal("x", &[BATCH, length, D_MODEL]);
         let _ = layer.attention.step(&of_length(MAX_LENGTH - 1), &mut state, EVALUATION).unwrap();
         let answer = layer.attention.step(&of_length(2), &mut state, EVALUATION);
@@ -82,6 +86,17 @@ fn a_sequence_that_outgrows_the_tables_is_an_error() {
             assert!(answer.is_ok(), "{}", layer.name);
         }
     });
+}
+
+#[test]
+fn a_sequence_that_outgrows_its_state_is_an_error() {
+    let layer = Layer::new(("vanilla", ""), 1);
+    let mut state = layer.attention.state(BATCH, 4, NumberKind::Double);
+    let of_length = |length| normal("x", &[BATCH, length, D_MODEL]);
+    let _ = layer.attention.step(&of_length(3), &mut state, EVALUATION).unwrap();
+    let error = layer.attention.step(&of_length(2), &mut state, EVALUATION).unwrap_err();
+    assert_eq!(error.to_string(), "a sequence of 5 tokens is longer than its state, which has room for 4");
+    let _ = layer.attention.step(&of_length(1), &mut state, EVALUATION).unwrap();
 }
 
 const VOCABULARY: i64 = 13;
@@ -122,7 +137,7 @@ fn a_decoder_s_steps_equal_the_whole() {
             let whole = decoder.forward(&tokens, EVALUATION).unwrap();
             assert_eq!(whole.size(), [BATCH, MAX_LENGTH, VOCABULARY]);
             for chunks in CHUNKS {
-                let mut state = DecoderState::default();
+                let mut state = decoder.state(BATCH, MAX_LENGTH, NumberKind::Double);
                 let found = in_chunks(&tokens, chunks, |chunk| decoder.step(chunk, &mut state, EVALUATION).unwrap());
                 let gap = difference(&found, &whole);
                 assert!(gap < 1e-12, "{attention:?}, {positions:?}, chunks {chunks:?}: {gap:e}");
@@ -138,7 +153,7 @@ fn a_decoder_s_sequence_that_outgrows_the_model_is_an_error() {
     for positions in [Positions::Learned, Positions::Sinusoidal, Positions::None] {
         for kind in Kind::pure() {
             let decoder = decoder(positions, &AttentionOptions { kind: Some(kind), ..Default::default() });
-            let mut state = DecoderState::default();
+            let mut state = decoder.state(BATCH, MAX_LENGTH, NumberKind::Double);
             let _ = decoder.step(&tokens(MAX_LENGTH - 1), &mut state, EVALUATION).unwrap();
             let expected =
                 format!("an input of {} tokens is longer than model.max_length = {MAX_LENGTH}", MAX_LENGTH + 1);

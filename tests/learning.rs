@@ -4,6 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use synth::attention::options::AttentionOptions;
 use synth::attention::{Dimensions, Kind, Mask, Pass, SynthesizedAttention, TokenMixer};
+use synth::libtorch::optimizer::LearningRate;
 use synth::parameters::{Init, Parameters};
 use synth::train::optimizer::AdamW;
 use synth::train::options::OptimizerOptions;
@@ -62,7 +63,7 @@ impl Model {
             let logits = self.forward(&samples).flatten(0, 1);
             logits.cross_entropy_for_logits(&samples.answers.view([-1])).backward();
             // Down to a tenth in a straight line.
-            adamw.update(lr * (1.0 - 0.9 * step as f64 / steps as f64), &skip).unwrap();
+            adamw.update(LearningRate::Host(lr * (1.0 - 0.9 * step as f64 / steps as f64)), &skip).unwrap();
         }
     }
 

@@ -146,7 +146,7 @@ fn batch_sum(x: &Tensor, batch: i64) -> Tensor {
 
 /// `a·b` over the last two axes, in at least float32. On CUDA the second operand's kind is what is multiplied, as the
 /// stock kernels do; the sum is taken and kept in float32 all the same.
-fn product(a: &Tensor, b: &Tensor) -> Tensor {
+pub(super) fn product(a: &Tensor, b: &Tensor) -> Tensor {
     if b.kind() != Kind::BFloat16 || b.device() == Device::Cpu {
         return at_least_float(a).matmul(&at_least_float(b));
     }

@@ -13,14 +13,13 @@
 //!
 //! In the form Q·Kᵀ: Q is the hidden layer, K is W₂, one row per position; b₂ is a column of K beside ones in Q.
 
-use super::mixer::Pass;
 use super::options::AttentionOptions;
 use super::projection::{Projection, split_heads};
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Scores, rows_of};
 use super::variant::{Dimensions, Variant};
 use crate::parameters::{Init, Scope};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// What the kind tells of itself.
 pub const VARIANT: Variant = Variant {
@@ -93,10 +92,10 @@ impl Dense {
     }
 
     /// relu(W₁x + b₁), `[batch, heads, N, r]`.
-    fn hidden(&self, queries: &Queries<'_>, pass: Pass<'_>) -> Tensor {
-        let first = match (&self.first, queries.query) {
-            (First::Own(projection), _) => projection.heads(queries.x, self.heads, pass),
-            (First::Query, query) => query.expect("the layer projects the query that a part reads").shallow_clone(),
+    fn hidden(&self, queries: &Queries<'_>) -> Tensor {
+        let first = match &self.first {
+            First::Own(_) => &queries.projected[0],
+            First::Query => queries.query.expect("the layer projects the query that a part reads"),
         };
         match &self.first_bias {
             Some(bias) => {
@@ -119,8 +118,19 @@ impl Dense {
 }
 
 impl ScoreSource for Dense {
-    fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, m: i64, pass: Pass<'_>) -> Scores {
-        let hidden = self.hidden(queries, pass);
+    fn projections(&self) -> Vec<&Projection> {
+        match &self.first {
+            First::Own(projection) => vec![projection],
+            First::Query => Vec::new(),
+        }
+    }
+
+    fn learned_keys(&self, m: i64, kind: Kind) -> Option<Tensor> {
+        Some(self.output(m).to_kind(kind))
+    }
+
+    fn scores(&self, queries: &Queries<'_>, keys: Option<&Tensor>, _m: i64) -> Scores {
+        let hidden = self.hidden(queries);
         let q = match &self.second_bias {
             Some(_) => {
                 let ones = hidden.narrow(3, 0, 1).ones_like().detach();
@@ -128,7 +138,6 @@ impl ScoreSource for Dense {
             }
             None => hidden,
         };
-        let k = self.output(m).to_kind(q.kind());
-        Scores { q: Some(q), k: Some(k), from_input: true, ..Scores::default() }
+        Scores { q: Some(q), k: keys.map(Tensor::shallow_clone), from_input: true, ..Scores::default() }
     }
 }

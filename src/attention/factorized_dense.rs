@@ -8,7 +8,6 @@
 //! A and B are one linear layer each. Table 1 of the paper counts a d × d layer before them as well; the equations
 //! have none, and neither have we.
 
-use super::mixer::Pass;
 use super::projection::Projection;
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Factors, Scores};
@@ -42,7 +41,7 @@ pub const VARIANT: Variant = Variant {
         let mut scope = scope.enter("factorized-dense");
         let a = Projection::new(scope.enter("a"), (d_model, heads * a), 1.0, false);
         let b = Projection::new(scope.enter("b"), (d_model, heads * b), 1.0, false);
-        Box::new(FactorizedDense { a, b, heads })
+        Box::new(FactorizedDense { a, b })
     },
 };
 
@@ -50,12 +49,16 @@ pub const VARIANT: Variant = Variant {
 struct FactorizedDense {
     a: Projection, // to [heads · a]
     b: Projection, // to [heads · b]
-    heads: i64,
 }
 
 impl ScoreSource for FactorizedDense {
-    fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, _m: i64, pass: Pass<'_>) -> Scores {
-        let [a, b] = [&self.a, &self.b].map(|factor| factor.heads(queries.x, self.heads, pass));
-        Scores { factors: Some(Factors { a, b }), from_input: true, ..Scores::default() }
+    fn projections(&self) -> Vec<&Projection> {
+        vec![&self.a, &self.b]
+    }
+
+    fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, _m: i64) -> Scores {
+        let [a, b] = queries.projected else { unreachable!("the part has two projections") };
+        let factors = Factors { a: a.shallow_clone(), b: b.shallow_clone() };
+        Scores { factors: Some(factors), from_input: true, ..Scores::default() }
     }
 }

@@ -4,7 +4,6 @@
 //! 16 (mesh-tensorflow) and 32 (Long Range Arena). Both start normal with the standard deviation s for which the
 //! scores have `init_std`: s⁴·k = init_std².
 
-use super::mixer::Pass;
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Scores, rows_of};
 use super::variant::Variant;
@@ -45,8 +44,8 @@ struct FactorizedRandom {
 }
 
 impl ScoreSource for FactorizedRandom {
-    fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, m: i64, _pass: Pass<'_>) -> Scores {
-        let q = rows_of(&self.r1, 1, queries.first, queries.x.size()[1]).unsqueeze(0);
+    fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, m: i64) -> Scores {
+        let q = rows_of(&self.r1, 1, queries.first, queries.count).unsqueeze(0);
         let k = rows_of(&self.r2, 1, 0, m).unsqueeze(0);
         Scores { q: Some(q), k: Some(k), ..Scores::default() }
     }

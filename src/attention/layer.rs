@@ -7,7 +7,7 @@ use super::mask::Mask;
 use super::mixer::{Pass, TokenMixer};
 use super::mixture::Mixture;
 use super::options::AttentionOptions;
-use super::projection::{Projection, join_heads};
+use super::projection::{Projection, join_heads, project_together, split_heads};
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Scores, Table};
 use super::variant::Dimensions;
@@ -19,17 +19,32 @@ use tch::{Kind as NumberKind, Tensor};
 /// An attention layer of any kind. Its projections have no biases unless `attention.bias` says so: neither have those
 /// of the authors' code (mesh-tensorflow).
 pub struct SynthesizedAttention {
-    parts: Vec<Box<dyn ScoreSource>>,
-    mixture: Option<Mixture>,
-    query: Option<Projection>,
-    value: Projection,
-    output: Projection,
-    heads: i64,
+    pub(super) kind: Kind,
+    pub(super) parts: Vec<Box<dyn ScoreSource>>,
+    pub(super) mixture: Option<Mixture>,
+    pub(super) query: Option<Projection>,
+    pub(super) value: Projection,
+    pub(super) output: Projection,
+    pub(super) dimensions: Dimensions,
     /// The longest input, where tables are tied to positions.
     max_length: Option<i64>,
     dropout: f64,
     /// Sets this layer's dropout masks apart from those of others.
     stream: u64,
+}
+
+/// A layer's inputs after its projections, each as heads.
+pub(super) struct Projected {
+    /// Unscaled, `[batch, heads, N, d_h]`, where a part reads it.
+    query: Option<Tensor>,
+    /// What each part's own projections of the queries' input gave, `[batch, heads, N, width]`.
+    own: Vec<Vec<Tensor>>,
+    /// Each part's keys where they come from the input, `[batch, heads, M, d_h]`.
+    pub(super) keys: Vec<Option<Tensor>>,
+    /// `[batch, heads, M, d_h]`.
+    pub(super) values: Tensor,
+    /// N.
+    count: i64,
 }
 
 impl SynthesizedAttention {
@@ -53,7 +68,7 @@ impl SynthesizedAttention {
         let output = Projection::new(scope.enter("output"), (inner, d_model), shrink, options.bias);
         let max_length = kind.capabilities().length_bound.then_some(dimensions.max_length);
         let stream = derive(0, scope.name(), &[]);
-        Self { parts, mixture, query, value, output, heads: dimensions.heads, max_length, dropout, stream }
+        Self { kind, parts, mixture, query, value, output, dimensions, max_length, dropout, stream }
     }
 
     /// Attention of `x` `[batch, N, d_model]` over `memory` `[batch, M, d_model]`. `bias` `[1, heads, N, M]` is added
@@ -71,8 +86,9 @@ impl SynthesizedAttention {
         pass: Pass<'_>,
     ) -> Result<Tensor> {
         check_causal(x, memory, mask)?;
-        let scores = self.scores(x, memory, bias, pass)?;
-        Ok(self.finish(&scores, &self.values(memory, pass), mask, pass))
+        let projected = self.project(x, memory, pass);
+        let scores = self.scores_of(&projected, bias, pass)?;
+        Ok(self.finish(&scores, &projected.values, mask, pass))
     }
 
     /// [`SynthesizedAttention::attend_to`] by a given path; `None` where it does not compute these scores.
@@ -88,8 +104,9 @@ impl SynthesizedAttention {
         pass: Pass<'_>,
     ) -> Result<Option<Tensor>> {
         check_causal(x, memory, mask)?;
-        let scores = self.scores(x, memory, bias, pass)?;
-        let mixed = attend_by(path, &scores, &self.values(memory, pass), mask, self.dropout(pass));
+        let projected = self.project(x, memory, pass);
+        let scores = self.scores_of(&projected, bias, pass)?;
+        let mixed = attend_by(path, &scores, &projected.values, mask, self.dropout(pass));
         Ok(mixed.map(|mixed| self.output.forward(&join_heads(&mixed), pass)))
     }
 
@@ -98,9 +115,13 @@ impl SynthesizedAttention {
     /// # Errors
     /// As [`SynthesizedAttention::attend_to`].
     pub fn scores(&self, x: &Tensor, memory: &Tensor, bias: Option<&Tensor>, pass: Pass<'_>) -> Result<Scores> {
-        let m = memory.size()[1];
-        self.check_length(m.max(x.size()[1]))?;
-        let mut scores = self.scores_at(x, 0, &self.keys(memory, pass), m, pass);
+        self.scores_of(&self.project(x, memory, pass), bias, pass)
+    }
+
+    fn scores_of(&self, projected: &Projected, bias: Option<&Tensor>, pass: Pass<'_>) -> Result<Scores> {
+        let m = projected.values.size()[2];
+        self.check_length(m.max(projected.count))?;
+        let mut scores = self.scores_at(projected, 0, &projected.keys, m, pass);
         scores.tables.extend(bias.map(|bias| Table { table: bias.shallow_clone(), weight: None }));
         Ok(scores)
     }
@@ -112,20 +133,48 @@ impl SynthesizedAttention {
         Ok(())
     }
 
-    pub(super) fn keys(&self, memory: &Tensor, pass: Pass<'_>) -> Vec<Option<Tensor>> {
-        self.parts.iter().map(|part| part.keys(memory, pass)).collect()
+    /// All products with the queries' input `x` `[batch, N, d_model]` and the keys' `memory` `[batch, M, d_model]`.
+    pub(super) fn project(&self, x: &Tensor, memory: &Tensor, pass: Pass<'_>) -> Projected {
+        let own: Vec<_> = self.parts.iter().map(|part| part.projections()).collect();
+        let of_queries: Vec<_> = self.query.iter().chain(own.iter().flatten().copied()).collect();
+        let of_keys: Vec<_> = self.parts.iter().filter_map(|part| part.key()).chain([&self.value]).collect();
+        let both = [&of_queries[..], &of_keys].concat();
+        let mut outputs = if x.as_ptr() == memory.as_ptr() {
+            project_together(&both, x, pass)
+        } else {
+            [project_together(&of_queries, x, pass), project_together(&of_keys, memory, pass)]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
+        .into_iter()
+        .map(|output| split_heads(&output, self.dimensions.heads));
+        let mut next = || outputs.next().expect("an output for each projection");
+        Projected {
+            query: self.query.as_ref().map(|_| next()),
+            own: own.iter().map(|list| list.iter().map(|_| next()).collect()).collect(),
+            keys: self.parts.iter().map(|part| part.key().map(|_| next())).collect(),
+            values: next(),
+            count: x.size()[1],
+        }
     }
 
-    pub(super) fn values(&self, memory: &Tensor, pass: Pass<'_>) -> Tensor {
-        self.value.heads(memory, self.heads, pass)
-    }
-
-    /// Scores of queries from `x`, the first of which stands at position `first`, over `m` keys.
-    pub(super) fn scores_at(&self, x: &Tensor, first: i64, keys: &[Option<Tensor>], m: i64, pass: Pass<'_>) -> Scores {
-        let query = self.query.as_ref().map(|query| query.heads(x, self.heads, pass));
-        let queries = Queries { x, query: query.as_ref(), first };
-        let parts = self.parts.iter().zip(keys);
-        let scores = parts.map(|(part, keys)| part.scores(&queries, keys.as_ref(), m, pass)).collect();
+    /// Scores of queries, the first of which stands at position `first`, over `m` keys; `keys` are those that parts made
+    /// of their input.
+    pub(super) fn scores_at(
+        &self,
+        projected: &Projected,
+        first: i64,
+        keys: &[Option<Tensor>],
+        m: i64,
+        pass: Pass<'_>,
+    ) -> Scores {
+        let of_part = |((part, own), keys): ((&Box<dyn ScoreSource>, &Vec<Tensor>), &Option<Tensor>)| {
+            let queries = Queries { query: projected.query.as_ref(), projected: own, first, count: projected.count };
+            let learned = if keys.is_none() { part.learned_keys(m, pass.compute) } else { None };
+            part.scores(&queries, keys.as_ref().or(learned.as_ref()), m)
+        };
+        let scores = self.parts.iter().zip(&projected.own).zip(keys).map(of_part).collect();
         Scores::sum(match &self.mixture {
             Some(mixture) => mixture.weigh(scores),
             None => scores,
@@ -157,8 +206,9 @@ impl TokenMixer for SynthesizedAttention {
         let (d_model, device) = self.value.input();
         let x = Tensor::zeros([batch, length, d_model], (NumberKind::Float, device));
         let ask = || -> Result<Path> {
-            let scores = self.scores(&x, &x, None, pass)?;
-            Ok(choose(&scores, &self.values(&x, pass), mask, self.dropout(pass).probability()))
+            let projected = self.project(&x, &x, pass);
+            let scores = self.scores_of(&projected, None, pass)?;
+            Ok(choose(&scores, &projected.values, mask, self.dropout(pass).probability()))
         };
         if pass.training() { ask() } else { tch::no_grad(ask) }
     }

@@ -27,8 +27,12 @@ impl Mixture {
 
     /// The parts' scores, in canonical order, each multiplied by its weight.
     pub fn weigh(&self, parts: Vec<Scores>) -> Vec<Scores> {
+        parts.into_iter().zip(self.weights()).map(|(scores, weight)| scores.weighted(&weight)).collect()
+    }
+
+    /// What each part is multiplied by, `[1, 1 | heads, 1, 1]`.
+    pub fn weights(&self) -> Vec<Tensor> {
         let weights = self.logits.softmax(0, None::<tch::Kind>);
-        let weight = |i: usize| weights.get(i as i64).view([1, -1, 1, 1]); // [1, 1 | heads, 1, 1]
-        parts.into_iter().enumerate().map(|(i, scores)| scores.weighted(&weight(i))).collect()
+        (0..weights.size()[0]).map(|part| weights.get(part).view([1, -1, 1, 1])).collect()
     }
 }

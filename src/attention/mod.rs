@@ -5,6 +5,8 @@
 
 pub mod attend;
 pub mod blockwise;
+pub mod cached;
+pub mod clock;
 pub mod dense;
 pub mod dropout;
 pub mod factorized_dense;
@@ -13,11 +15,13 @@ pub mod fixed_random;
 pub mod fused;
 pub mod kind;
 pub mod layer;
+pub mod linear;
 pub mod mask;
 pub mod materialised;
 pub mod mixer;
 pub mod mixture;
 pub mod options;
+pub mod prepared;
 pub mod projection;
 pub mod random;
 pub mod score_source;
@@ -28,11 +32,13 @@ pub mod vanilla;
 pub mod variant;
 
 pub use attend::{Path, attend};
+pub use clock::Clock;
 pub use dropout::Dropout;
 pub use kind::{Capabilities, Kind, Part};
 pub use layer::SynthesizedAttention;
 pub use mask::Mask;
 pub use mixer::{Pass, TokenMixer};
+pub use prepared::PreparedAttention;
 pub use scores::Scores;
 pub use state::State;
 pub use variant::Dimensions;

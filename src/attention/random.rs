@@ -4,7 +4,6 @@
 //! (mesh-tensorflow, mode `random`). Shorter inputs take its top-left corner; longer ones are refused. The scale of
 //! R at the start is an option, because no source states the paper's.
 
-use super::mixer::Pass;
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Scores, rows_of};
 use super::variant::{Dimensions, Variant};
@@ -53,9 +52,9 @@ impl Random {
 }
 
 impl ScoreSource for Random {
-    fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, m: i64, _pass: Pass<'_>) -> Scores {
+    fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, m: i64) -> Scores {
         // Never rounded to bfloat16: R is a sum of many small updates, and its softmax is taken in float32.
-        let rows = rows_of(&self.r, 1, queries.first, queries.x.size()[1]);
+        let rows = rows_of(&self.r, 1, queries.first, queries.count);
         let table = rows_of(&rows, 2, 0, m).unsqueeze(0); // [1, heads, N, M]
         Scores::of_table(table)
     }

@@ -3,7 +3,6 @@
 //! `B = (W_q x / √d_h)·(W_k x)ᵀ`. The scale stands at run time and not in the initialiser of W_q:
 //! mesh-tensorflow, which had it there, turned that off for Synthesizers because of NaNs.
 
-use super::mixer::Pass;
 use super::projection::Projection;
 use super::score_source::{Queries, ScoreSource};
 use super::scores::Scores;
@@ -30,23 +29,26 @@ pub const VARIANT: Variant = Variant {
     },
     build: |scope, options, dimensions| {
         let key = Projection::new(scope.enter("key"), (dimensions.d_model, dimensions.inner()), 1.0, options.bias);
-        Box::new(Vanilla { key, heads: dimensions.heads, scale: (dimensions.head_width as f64).powf(-0.5) })
+        Box::new(Vanilla { key, scale: (dimensions.head_width as f64).powf(-0.5) })
     },
 };
 
 /// Keys from the input; the queries are the layer's.
 struct Vanilla {
     key: Projection,
-    heads: i64,
     scale: f64,
 }
 
 impl ScoreSource for Vanilla {
-    fn keys(&self, memory: &Tensor, pass: Pass<'_>) -> Option<Tensor> {
-        Some(self.key.heads(memory, self.heads, pass))
+    fn key(&self) -> Option<&Projection> {
+        Some(&self.key)
     }
 
-    fn scores(&self, queries: &Queries<'_>, keys: Option<&Tensor>, _m: i64, _pass: Pass<'_>) -> Scores {
+    fn scale(&self) -> Option<f64> {
+        Some(self.scale)
+    }
+
+    fn scores(&self, queries: &Queries<'_>, keys: Option<&Tensor>, _m: i64) -> Scores {
         Scores {
             q: queries.query.map(|query| query * self.scale),
             k: keys.map(Tensor::shallow_clone),

@@ -63,6 +63,7 @@ fn generate(
     printer: &mut Printer,
 ) -> Result<bool> {
     let (max_tokens, count) = (u64::from(arguments.max_tokens), u64::from(arguments.samples));
+    let mut session = generator.session();
     let mut progress = Progress::new(printer.expected.saturating_mul(max_tokens));
     for (number, prompt) in (0..).zip(prompts) {
         let ids = tokenizer.encode(prompt);
@@ -75,7 +76,7 @@ fn generate(
                 signals.stop().is_none()
             };
             let request = Request { prompt: &ids, number, samples, max_tokens, watch };
-            let Some(continuations) = generator.generate(request)? else {
+            let Some(continuations) = session.generate(request)? else {
                 return Err(interrupted(signals, printer));
             };
             for continuation in continuations {

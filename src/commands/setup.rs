@@ -54,7 +54,8 @@ pub fn task(experiment: &Experiment, splits: Splits, tokenizer: Tokenizer, devic
         TaskKind::LanguageModeling => {
             let options = (&experiment.model, &experiment.attention);
             let rows = rows(experiment);
-            Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, splits, experiment.seed, rows)?))
+            let graphs = experiment.train.cuda_graph;
+            Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, splits, experiment.seed, rows, graphs)?))
         }
     }
 }
@@ -106,5 +107,6 @@ pub fn computed_on(device: Device) -> ComputedOn {
         },
         threads: tch::get_num_threads() as u64,
         libtorch: context::loaded_version(),
+        driver: matches!(device, Device::Cuda(_)).then(crate::device::driver_version).flatten(),
     }
 }

@@ -82,11 +82,15 @@ impl Blocks {
         batch.targets.resize(batch.rows * self.block, IGNORED);
     }
 
-    /// All blocks in order, `rows` at a time; the last batch may have fewer, and only the last block padding.
-    pub fn evaluation_batches(&self, rows: usize) -> impl Iterator<Item = Batch> + '_ {
-        // A batch of no rows would never end.
-        let rows = rows.max(1);
-        (0..self.count()).step_by(rows).map(move |first| self.batch(first..self.count().min(first + rows)))
+    /// How many batches of `rows` blocks hold all blocks once.
+    pub fn evaluation_count(&self, rows: usize) -> usize {
+        self.count().div_ceil(rows)
+    }
+
+    /// Batch `number` of all blocks in order, `rows` at a time; the last may have fewer, and only the last block padding.
+    pub fn evaluation_batch(&self, number: usize, rows: usize) -> Batch {
+        let first = number * rows;
+        self.batch(first..self.count().min(first + rows))
     }
 }
 
@@ -140,7 +144,8 @@ mod tests {
     fn an_evaluation_predicts_every_token_once() {
         for (tokens, block, rows) in [(2, 1, 1), (7, 3, 2), (8, 3, 2), (23, 4, 3), (25, 4, 3), (26, 4, 9)] {
             let blocks = blocks(tokens, block);
-            let batches: Vec<Batch> = blocks.evaluation_batches(rows).collect();
+            let numbers = 0..blocks.evaluation_count(rows);
+            let batches: Vec<Batch> = numbers.map(|number| blocks.evaluation_batch(number, rows)).collect();
             let predicted: Vec<i64> =
                 batches.iter().flat_map(|batch| batch.targets.clone()).filter(|&target| target != IGNORED).collect();
             assert_eq!(predicted, (11..10 + i64::from(tokens)).collect::<Vec<_>>());

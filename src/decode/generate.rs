@@ -1,11 +1,16 @@
 //! Continues a text token by token, through the decoder's incremental state.
 
-use super::sampling::{Sampling, uniform};
-use crate::attention::Pass;
-use crate::model::{Decoder, DecoderState};
+use super::sampling::{NOTHING_TO_CHOOSE, Sampling, check_finite, uniform};
+use super::sequences::Sequences;
+use crate::model::Decoder;
+use crate::model::decoder::PreparedDecoder;
 use anyhow::{Result, ensure};
 use std::ops::Range;
+use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
+
+/// Tokens that are chosen on the device before the host reads them.
+const BLOCK: u64 = 32;
 
 /// Continues texts with one model.
 pub struct Generator<'a> {
@@ -37,74 +42,142 @@ pub struct Request<'a> {
     pub watch: &'a mut dyn FnMut(u64) -> bool,
 }
 
-impl Generator<'_> {
+impl<'a> Generator<'a> {
+    /// The model made ready to continue one prompt after the other.
+    pub fn session(&self) -> Session<'_, 'a> {
+        let model = Rc::new(PreparedDecoder::new(self.decoder, self.compute));
+        Session { generator: self, model, sequences: None }
+    }
+
+    /// [`Session::generate`] of a session of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn generate(&self, request: Request<'_>) -> Result<Option<Vec<Vec<u32>>>> {
+        self.session().generate(request)
+    }
+}
+
+/// A generator at work: what was prepared or recorded for one request serves the next.
+pub struct Session<'g, 'a> {
+    generator: &'g Generator<'a>,
+    model: Rc<PreparedDecoder<'a>>,
+    sequences: Option<Sequences<'a>>,
+}
+
+impl<'a> Session<'_, 'a> {
     /// The continuation of each sample; `None` once the watch answered false.
     ///
     /// # Errors
-    /// An empty prompt; logits that are not finite.
-    pub fn generate(&self, request: Request<'_>) -> Result<Option<Vec<Vec<u32>>>> {
-        let Request { prompt, number, samples, max_tokens, watch } = request;
-        ensure!(!prompt.is_empty(), "an empty prompt cannot be continued");
-        let _no_grad = tch::no_grad_guard();
-        let rows = samples.clone().count();
-        let mut context = Context::new(prompt, rows, self.decoder.max_length() as usize);
-        let mut continuations = vec![Vec::new(); rows];
+    /// An empty prompt; logits that are not finite; a vocabulary without a token to choose.
+    pub fn generate(&mut self, request: Request<'_>) -> Result<Option<Vec<Vec<u32>>>> {
+        ensure!(!request.prompt.is_empty(), "an empty prompt cannot be continued");
+        let choice = self.generator.decoder.vocabulary() - i64::from(self.generator.excluded.is_some());
+        ensure!(choice > 0, NOTHING_TO_CHOOSE);
+        let rows = request.samples.clone().count();
+        let max_length = self.generator.decoder.max_length() as usize;
+        let prompt = &request.prompt[request.prompt.len().saturating_sub(max_length)..];
+        let length = (prompt.len() as u64).saturating_add(request.max_tokens).min(max_length as u64);
+        let sequences = self.room(rows as i64, length as i64)?;
+        let mut texts = Texts { generator: self.generator, sequences, continuations: vec![Vec::new(); rows], known: 0 };
+        let finished = texts.continue_from(prompt, request)?;
+        let Texts { sequences, continuations, .. } = texts;
+        self.sequences = Some(sequences);
+        Ok(finished.then_some(continuations))
+    }
+
+    /// Those of the request before, where they fit.
+    fn room(&mut self, rows: i64, length: i64) -> Result<Sequences<'a>> {
+        match self.sequences.take().filter(|sequences| sequences.fit(rows, length)) {
+            Some(sequences) => Ok(sequences),
+            None => Sequences::new(Rc::clone(&self.model), (rows, length), self.generator.excluded, true),
+        }
+    }
+}
+
+/// Texts that become longer. Positions are absolute in a block, so a context that became too long cannot slide by one:
+/// its last half starts anew at position 0.
+struct Texts<'g, 'a> {
+    generator: &'g Generator<'a>,
+    sequences: Sequences<'a>,
+    continuations: Vec<Vec<u32>>,
+    /// Positions from 0 on whose tokens the host knows.
+    known: i64,
+}
+
+impl Texts<'_, '_> {
+    /// Continues all by as many tokens as wanted; answers false once the watch did.
+    fn continue_from(&mut self, prompt: &[u32], request: Request<'_>) -> Result<bool> {
+        let Request { number, samples, max_tokens, watch, .. } = request;
+        let greedy = self.generator.sampling.temperature == 0.0;
+        let prompt: Vec<i64> = prompt.iter().map(|id| i64::from(*id)).collect();
+        let prompt = Tensor::from_slice(&prompt).to_device(self.generator.device);
+        self.begin(&prompt.expand([self.continuations.len() as i64, -1], false))?;
         for token in 0..max_tokens {
             if !watch(token) {
-                return Ok(None);
+                return Ok(false);
             }
-            let logits = context.next_logits(self)?;
-            for (row, (sample, logits)) in samples.clone().zip(logits).enumerate() {
-                let draw = uniform(self.seed, number, sample, token);
-                let id = self.sampling.choose(&logits, self.excluded, draw)?;
-                context.rows[row].push(id);
-                continuations[row].push(id);
+            if self.sequences.is_full() {
+                self.start_anew()?;
+            }
+            self.sequences.step(greedy)?;
+            let draw = |sample| uniform(self.generator.seed, number, sample, token);
+            match greedy {
+                false => self.choose(samples.clone().map(draw).collect())?,
+                true if (token + 1) % BLOCK == 0 || token + 1 == max_tokens => self.take()?,
+                true => {}
             }
         }
-        Ok(Some(continuations))
-    }
-}
-
-/// The tokens that the model sees, and what it keeps of those it has read. Positions are absolute in a block, so a
-/// context that became too long cannot slide by one: its last half starts anew at position 0.
-struct Context {
-    rows: Vec<Vec<u32>>, // of equal length
-    state: DecoderState,
-    max_length: usize,
-}
-
-impl Context {
-    fn new(prompt: &[u32], rows: usize, max_length: usize) -> Self {
-        let tail = &prompt[prompt.len().saturating_sub(max_length)..];
-        Self { rows: vec![tail.to_vec(); rows], state: DecoderState::default(), max_length }
+        Ok(true)
     }
 
-    /// Reads the tokens that are new to the model; answers the logits of the next one for each row, in float64.
-    fn next_logits(&mut self, generator: &Generator<'_>) -> Result<Vec<Vec<f64>>> {
-        if self.rows[0].len() > self.max_length {
-            self.start_anew();
+    fn begin(&mut self, tokens: &Tensor) -> Result<()> {
+        self.known = tokens.size()[1];
+        self.sequences.begin(tokens)
+    }
+
+    fn start_anew(&mut self) -> Result<()> {
+        self.take()?;
+        let (end, max_length) = (self.sequences.length() + 1, self.generator.decoder.max_length());
+        let kept = self.sequences.tokens(end - (max_length + 1) / 2..end).copy();
+        self.begin(&kept)
+    }
+
+    /// Takes the tokens that were chosen on the device.
+    fn take(&mut self) -> Result<()> {
+        let chosen = self.known..self.sequences.length() + 1;
+        if chosen.is_empty() {
+            return Ok(());
         }
-        let read = self.state.length() as usize;
-        let unread: Vec<i64> = self.rows.iter().flat_map(|row| &row[read..]).map(|id| i64::from(*id)).collect();
-        let unread = Tensor::from_slice(&unread).view([self.rows.len() as i64, -1]).to_device(generator.device);
-        let pass = Pass::evaluation(generator.compute);
-        let logits = generator.decoder.step(&unread, &mut self.state, pass)?; // [rows, unread, vocabulary]
-        let last = logits.select(1, -1).to_device(Device::Cpu).to_kind(Kind::Double);
-        Ok(Vec::<Vec<f64>>::try_from(last.contiguous())?)
+        // What is not finite stays so: in keys and values, or because the weights are not.
+        check_finite(self.sequences.logits().isfinite().all().int64_value(&[]) != 0)?;
+        self.known = chosen.end;
+        let rows = Vec::<Vec<i64>>::try_from(self.sequences.tokens(chosen).contiguous().to_device(Device::Cpu))?;
+        for (continuation, row) in self.continuations.iter_mut().zip(rows) {
+            continuation.extend(row.into_iter().map(|id| id as u32));
+        }
+        Ok(())
     }
 
-    fn start_anew(&mut self) {
-        let kept = self.max_length.div_ceil(2);
-        for row in &mut self.rows {
-            row.drain(..row.len() - kept);
+    /// Chooses each text's next token on the host, by its draw.
+    fn choose(&mut self, draws: Vec<f64>) -> Result<()> {
+        let logits = self.sequences.logits().to_device(Device::Cpu).to_kind(Kind::Double);
+        let mut next = Vec::new();
+        for (row, (logits, draw)) in Vec::<Vec<f64>>::try_from(logits)?.iter().zip(draws).enumerate() {
+            let id = self.generator.sampling.choose(logits, self.generator.excluded, draw)?;
+            self.continuations[row].push(id);
+            next.push(i64::from(id));
         }
-        self.state = DecoderState::default();
+        self.sequences.put(&Tensor::from_slice(&next).to_device(self.generator.device));
+        self.known = self.sequences.length() + 1;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention::Pass;
     use crate::attention::options::AttentionOptions;
     use crate::model::options::ModelOptions;
     use crate::parameters::Parameters;

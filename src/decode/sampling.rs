@@ -25,12 +25,9 @@ impl Sampling {
     /// # Errors
     /// Logits that are not finite; none left to choose from.
     pub fn choose(&self, logits: &[f64], excluded: Option<u32>, draw: f64) -> Result<u32> {
-        ensure!(
-            logits.iter().all(|logit| logit.is_finite()),
-            "the model's logits are not finite: its weights are damaged, or its training diverged"
-        );
+        check_finite(logits.iter().all(|logit| logit.is_finite()))?;
         let mut candidates = most_likely_first(logits, excluded);
-        let &(first, highest) = candidates.first().context("the vocabulary has no token that can be generated")?;
+        let &(first, highest) = candidates.first().context(NOTHING_TO_CHOOSE)?;
         if self.temperature == 0.0 {
             return Ok(first);
         }
@@ -44,6 +41,15 @@ impl Sampling {
         }
         Ok(drawn(&candidates, draw).unwrap_or(first))
     }
+}
+
+/// Where the only token of a vocabulary is excluded.
+pub(super) const NOTHING_TO_CHOOSE: &str = "the vocabulary has no token that can be generated";
+
+/// Refuses logits that are not all `finite`.
+pub(super) fn check_finite(finite: bool) -> Result<()> {
+    ensure!(finite, "the model's logits are not finite: its weights are damaged, or its training diverged");
+    Ok(())
 }
 
 /// Ids and logits, the highest first.

@@ -2,50 +2,79 @@
 
 use super::check;
 use libc::{c_char, c_int, c_void};
-use tch::TchError;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use tch::{Device, TchError};
 
 unsafe extern "C" {
-    fn synth_graph_side_begin(device: c_int, graph: *mut *mut c_void) -> *mut c_char;
-    fn synth_graph_side_end(graph: *mut c_void) -> *mut c_char;
-    fn synth_graph_begin(graph: *mut c_void) -> *mut c_char;
+    fn synth_own_stream(device: c_int) -> *mut c_char;
+    fn synth_synchronize(device: c_int) -> *mut c_char;
+    fn synth_empty_cache() -> *mut c_char;
+    fn synth_graph_pool(pool: *mut u64) -> *mut c_char;
+    fn synth_graph_begin(pool: *const u64, graph: *mut *mut c_void) -> *mut c_char;
     fn synth_graph_end(graph: *mut c_void) -> *mut c_char;
     fn synth_graph_replay(graph: *mut c_void) -> *mut c_char;
     fn synth_graph_free(graph: *mut c_void);
 }
 
+/// The name of a pool of memory, in use as long as a graph has it.
+type Pool = Rc<[u64; 2]>;
+
+thread_local! {
+    /// The pool of this thread's graphs, shared because they run one after the other and none needs what another left.
+    /// A pool that no graph has is gone, and its name with it.
+    static POOL: RefCell<Weak<[u64; 2]>> = const { RefCell::new(Weak::new()) };
+}
+
 /// A recorded step.
-pub struct CudaGraph(*mut c_void);
+pub struct CudaGraph {
+    graph: *mut c_void,
+    _pool: Pool,
+}
+
+/// Lets this thread's work on a CUDA device run on a stream of its own from now on: the default stream cannot be
+/// recorded. Does nothing the second time, or on the CPU.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn own_stream(device: Device) -> Result<(), TchError> {
+    let Device::Cuda(index) = device else { return Ok(()) };
+    // SAFETY: takes a number only.
+    check(unsafe { synth_own_stream(index as c_int) })
+}
+
+/// Waits for the work of this thread's stream.
+///
+/// # Errors
+/// What the work before reports.
+pub fn synchronize(index: usize) -> Result<(), TchError> {
+    // SAFETY: takes a number only.
+    check(unsafe { synth_synchronize(index as c_int) })
+}
 
 impl CudaGraph {
-    /// Runs `step` `warmup` times, then records it once, on a stream of its own.
+    /// Records `step`, which does not run yet, on this thread's stream ([`own_stream`]).
     ///
-    /// A step that is recorded neither reads values on the host nor makes tensors from host data.
+    /// A step that is recorded neither reads values on the host nor makes tensors from host data; all that it reads
+    /// from outside or leaves behind lies in tensors that stay where they are. It has run before, so that no library
+    /// sets itself up in the record. Where recording fails, nothing has been computed and work can go on.
     ///
     /// # Errors
-    /// What libtorch reports, such as an operation that cannot be recorded.
-    pub fn capture(
-        device: usize,
-        warmup: usize,
-        mut step: impl FnMut() -> Result<(), TchError>,
-    ) -> Result<CudaGraph, TchError> {
+    /// What the step reports, or libtorch of an operation that cannot be recorded.
+    pub fn record<E: From<TchError>>(step: impl FnOnce() -> Result<(), E>) -> Result<CudaGraph, E> {
+        let pool = pool()?;
         let mut graph = std::ptr::null_mut();
-        // SAFETY: on success `graph` is a new graph; `CudaGraph` frees it in every case.
-        check(unsafe { synth_graph_side_begin(device as c_int, &mut graph) })?;
-        let graph = CudaGraph(graph);
-        let recorded = graph.record(warmup, &mut step);
-        check(unsafe { synth_graph_side_end(graph.0) })?;
-        recorded.map(|()| graph)
-    }
-
-    fn record(&self, warmup: usize, step: &mut dyn FnMut() -> Result<(), TchError>) -> Result<(), TchError> {
-        for _ in 0..warmup {
-            step()?;
-        }
-        // SAFETY: the graph is alive; recording is ended before an error of the step is answered.
-        check(unsafe { synth_graph_begin(self.0) })?;
+        // SAFETY: `pool` is a pool's name; on success `graph` is a new graph, which `CudaGraph` frees.
+        check(unsafe { synth_empty_cache() })?;
+        check(unsafe { synth_graph_begin(pool.as_ptr(), &mut graph) })?;
+        let graph = CudaGraph { graph, _pool: pool };
         let stepped = step();
-        check(unsafe { synth_graph_end(self.0) })?;
-        stepped
+        // SAFETY: the graph is alive; recording ends in every case.
+        let ended = check(unsafe { synth_graph_end(graph.graph) });
+        // The step's own error is the cause of the other.
+        stepped?;
+        ended?;
+        Ok(graph)
     }
 
     /// Runs the recorded step on the current stream.
@@ -54,34 +83,27 @@ impl CudaGraph {
     /// What libtorch reports.
     pub fn replay(&self) -> Result<(), TchError> {
         // SAFETY: the graph is alive.
-        check(unsafe { synth_graph_replay(self.0) })
+        check(unsafe { synth_graph_replay(self.graph) })
     }
 }
 
 impl Drop for CudaGraph {
     fn drop(&mut self) {
-        // SAFETY: made by `synth_graph_side_begin`, freed once.
-        unsafe { synth_graph_free(self.0) }
+        // SAFETY: made by `synth_graph_begin`, freed once.
+        unsafe { synth_graph_free(self.graph) }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tch::{Cuda, Device, Kind, Tensor};
-
-    #[test]
-    fn gpu_a_replay_repeats_the_step() {
-        if !Cuda::is_available() {
-            #[allow(clippy::print_stderr)]
-            return eprintln!("skipped: no CUDA device");
+fn pool() -> Result<Pool, TchError> {
+    POOL.with_borrow_mut(|current| {
+        if let Some(pool) = current.upgrade() {
+            return Ok(pool);
         }
-        let mut sum = Tensor::zeros([4], (Kind::Float, Device::Cuda(0)));
-        let one = Tensor::ones([4], (Kind::Float, Device::Cuda(0)));
-        let graph = CudaGraph::capture(0, 2, || sum.f_add_(&one).map(drop)).unwrap();
-        for _ in 0..5 {
-            graph.replay().unwrap();
-        }
-        assert_eq!(sum.sum(Kind::Float).double_value(&[]), 4.0 * 7.0);
-    }
+        let mut name = [0; 2];
+        // SAFETY: the shim writes two numbers.
+        check(unsafe { synth_graph_pool(name.as_mut_ptr()) })?;
+        let pool = Rc::new(name);
+        *current = Rc::downgrade(&pool);
+        Ok(pool)
+    })
 }

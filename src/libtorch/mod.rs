@@ -1,5 +1,5 @@
 //! What tch lacks, through a C++ shim: the fused optimizer, generators, switches of attention and
-//! determinism, memory figures, backward passes in Rust, CUDA graphs.
+//! determinism, attention over a cache, memory figures, backward passes in Rust, CUDA graphs, copies ahead of the work.
 //!
 //! With `kernels` the only home of `unsafe`. The rules that make it sound: a `*mut C_tensor` is an
 //! `at::Tensor*` (torch-sys's own convention), borrowed for the call unless a comment says that it is
@@ -7,12 +7,16 @@
 
 #![allow(unsafe_code)]
 
+pub mod attention;
 pub mod autograd;
 pub mod context;
+#[cfg(cuda_graphs)]
+pub mod copy_ahead;
 #[cfg(cuda_graphs)]
 pub mod cuda_graph;
 pub mod memory;
 pub mod optimizer;
+pub mod replay;
 
 use libc::c_char;
 use std::borrow::Borrow;

@@ -28,6 +28,7 @@ unsafe extern "C" {
 }
 
 /// The learning rate of an update.
+#[derive(Debug, Clone, Copy)]
 pub enum LearningRate<'a> {
     /// A number on the host.
     Host(f64),

@@ -1,15 +1,20 @@
 //! The decoder-only model: causal blocks over one sequence, and the projection to the vocabulary.
 
+mod prepared;
+mod state;
+
 use super::feed_forward::FeedForward;
 use super::norm::LayerNorm;
 use super::options::ModelOptions;
 use super::positions::{EMBEDDING_STD, PositionEncoding};
 use crate::attention::options::AttentionOptions;
 use crate::attention::projection::project;
-use crate::attention::{Kind, Mask, Pass, Path, State, SynthesizedAttention, TokenMixer};
+use crate::attention::{Kind, Mask, Pass, Path, SynthesizedAttention, TokenMixer};
 use crate::parameters::{Init, Parameters, Role, Scope};
 use anyhow::{Result, ensure};
-use tch::Tensor;
+pub use prepared::{Bucket, PreparedDecoder, Step};
+pub use state::DecoderState;
+use tch::{Device, Tensor};
 
 /// A pre-norm decoder without an encoder, as GPT-2's but for the feed-forward activation.
 pub struct Decoder {
@@ -68,18 +73,6 @@ impl Decoder {
         &self.output
     }
 
-    /// Logits as [`Decoder::forward`] of the next tokens `[batch, n]` of a growing sequence, of which `state` holds
-    /// what came before.
-    ///
-    /// # Errors
-    /// Where the sequence becomes longer than `model.max_length`.
-    pub fn step(&self, tokens: &Tensor, state: &mut DecoderState, pass: Pass<'_>) -> Result<Tensor> {
-        state.layers.resize_with(self.blocks.len(), State::default);
-        let first = state.length();
-        let hidden = self.through(tokens, first, pass, |i, block, x| block.step(x, &mut state.layers[i], pass))?;
-        Ok(project(&hidden, &self.output, pass))
-    }
-
     /// Embeddings of `tokens`, the first at position `first`, through every block and the last norm.
     fn through(
         &self,
@@ -98,6 +91,16 @@ impl Decoder {
         Ok(self.norm.forward(&x))
     }
 
+    /// Number of tokens that it knows.
+    pub fn vocabulary(&self) -> i64 {
+        self.output.size()[0]
+    }
+
+    /// Where its tensors lie.
+    pub fn device(&self) -> Device {
+        self.output.device()
+    }
+
     /// The longest input.
     pub fn max_length(&self) -> i64 {
         self.max_length
@@ -112,19 +115,6 @@ impl Decoder {
     }
 }
 
-/// What a decoder keeps of a growing sequence.
-#[derive(Debug, Default)]
-pub struct DecoderState {
-    layers: Vec<State>,
-}
-
-impl DecoderState {
-    /// Number of positions so far.
-    pub fn length(&self) -> i64 {
-        self.layers.first().map_or(0, State::length)
-    }
-}
-
 /// x + dropout(attention(norm(x))), then x + dropout(feed_forward(norm(x))).
 ///
 /// Bytes per token that one keeps on CUDA for its backward pass, with dropout, relu, d = d_model = heads · head_width
@@ -134,12 +124,12 @@ impl DecoderState {
 /// |---|---|---|
 /// | inputs of both norms (the stream) | 8d | 8d |
 /// | what the norms give | 4d | 8d |
-/// | queries, keys, values | 6d | 12d |
+/// | queries, keys, values; queries once more, scaled | 8d | 16d |
 /// | attention's output, before its projection | 2d | 4d |
 /// | masks of both branches | 2d | 2d |
 /// | activations after dropout | 2f | 4f |
 ///
-/// With f = 4d 30d and 50d. By gelu 5f instead of 2f: its input, a mask and what dropout gives. What else a kind keeps
+/// With f = 4d 32d and 54d. By gelu 5f instead of 2f: its input, a mask and what dropout gives. What else a kind keeps
 /// is in `docs/attention.md`.
 struct Block {
     attention_norm: LayerNorm,
@@ -168,23 +158,16 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass<'_>) -> Result<Tensor> {
-        // One copy in the products' kind for all projections.
-        let normed = self.attention_norm.forward(x).to_kind(pass.compute);
-        let mixed = self.attention.forward(&normed, mask, pass)?;
-        self.join(x, mixed, pass)
-    }
-
-    fn step(&self, x: &Tensor, state: &mut State, pass: Pass<'_>) -> Result<Tensor> {
-        let mixed = self.attention.step(&self.attention_norm.forward(x), state, pass)?;
-        self.join(x, mixed, pass)
+        let mixed = self.attention.forward(&self.attention_norm.forward(x), mask, pass)?;
+        Ok(self.join(x, mixed, pass))
     }
 
     /// What was mixed joins the stream, then the feed-forward layer's answer to it. Branches in bfloat16 join a
     /// float32 stream.
-    fn join(&self, x: &Tensor, mixed: Tensor, pass: Pass<'_>) -> Result<Tensor> {
+    fn join(&self, x: &Tensor, mixed: Tensor, pass: Pass<'_>) -> Tensor {
         let drop = |branch: Tensor| branch.dropout(self.dropout, pass.training());
         let x = x + drop(mixed);
-        let branch = drop(self.feed_forward.forward(&self.feed_forward_norm.forward(&x), pass)?);
-        Ok(x + branch)
+        let branch = drop(self.feed_forward.forward(&self.feed_forward_norm.forward(&x), pass));
+        x + branch
     }
 }

@@ -1,11 +1,14 @@
 //! The position-wise feed-forward layer (arXiv 1706.03762, section 3.3).
 
+mod prepared;
+
 use super::options::{Activation, ModelOptions};
 use super::relu_dropout::relu_dropout;
 use crate::attention::Pass;
 use crate::attention::projection::Projection;
 use crate::parameters::Scope;
-use tch::{TchError, Tensor};
+pub use prepared::PreparedFeedForward;
+use tch::Tensor;
 
 /// W₂·dropout(activation(W₁x + b₁)) + b₂. The dropout inside is tensor2tensor's `relu_dropout`.
 pub struct FeedForward {
@@ -26,18 +29,15 @@ impl FeedForward {
     }
 
     /// `[batch, N, d_model]` to the same, in the pass's kind.
-    ///
-    /// # Errors
-    /// What libtorch reports.
-    pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Result<Tensor, TchError> {
+    pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
         let mut hidden = self.input.forward(x, pass);
         let drops = pass.training() && self.dropout > 0.0;
         let active = match self.activation {
-            Activation::Relu if drops => relu_dropout(hidden, self.dropout)?,
+            Activation::Relu if drops => relu_dropout(hidden, self.dropout),
             Activation::Relu => hidden.relu_(),
             Activation::Gelu => hidden.gelu("none").dropout(self.dropout, drops),
             Activation::GeluTanh => hidden.gelu("tanh").dropout(self.dropout, drops),
         };
-        Ok(self.output.forward(&active, pass))
+        self.output.forward(&active, pass)
     }
 }

@@ -1,7 +1,7 @@
 //! Layer normalization (arXiv 1607.06450).
 
 use crate::parameters::{Init, Scope};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// ε of every norm, inside the root.
 pub const EPSILON: f64 = 1e-5;
@@ -17,6 +17,12 @@ impl LayerNorm {
     pub fn new(mut scope: Scope<'_>, width: i64, bias: bool) -> Self {
         let weight = scope.tensor("weight", &[width], Init::Ones);
         Self { weight, bias: bias.then(|| scope.tensor("bias", &[width], Init::Zeros)) }
+    }
+
+    /// The same norm of a stream in `kind`, apart from the parameters it was made of.
+    pub fn in_kind(&self, kind: Kind) -> Self {
+        let fixed = |x: &Tensor| x.detach().to_kind(kind);
+        Self { weight: fixed(&self.weight), bias: self.bias.as_ref().map(fixed) }
     }
 
     /// Normalizes the last axis of `x`.

@@ -34,11 +34,27 @@ impl PositionEncoding {
 
     /// `[batch, N, d_model]` token embeddings to the same with positions `first` to `first` + N − 1 added.
     pub fn forward(&self, embedded: &Tensor, first: i64) -> Tensor {
-        let scaled = if self.kind == Positions::Sinusoidal { embedded * self.scale } else { embedded.shallow_clone() };
         match &self.table {
-            Some(table) => scaled + table.narrow(0, first, embedded.size()[1]),
-            None => scaled,
+            Some(table) => self.scaled(embedded) + table.narrow(0, first, embedded.size()[1]),
+            None => self.scaled(embedded),
         }
+    }
+
+    /// `[rows, d_model]` token embeddings to the same in `kind`, each with its own of `positions` (int64 `[rows]`)
+    /// added; rounded once.
+    pub fn forward_at(&self, embedded: &Tensor, positions: &Tensor, kind: Kind) -> Tensor {
+        let scaled = self.scaled(embedded);
+        match &self.table {
+            Some(table) => {
+                let sum = Tensor::empty(embedded.size(), (kind, embedded.device()));
+                scaled.add_out(&sum, &table.index_select(0, positions))
+            }
+            None => scaled.to_kind(kind),
+        }
+    }
+
+    fn scaled(&self, embedded: &Tensor) -> Tensor {
+        if self.kind == Positions::Sinusoidal { embedded * self.scale } else { embedded.shallow_clone() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a task is: its data, its loss, its metrics.
 
+pub mod feed;
 pub mod language_modeling;
 pub mod options;
 
@@ -7,7 +8,9 @@ use crate::attention::{Pass, Path};
 use crate::parameters::Parameters;
 use crate::runs::Split;
 use anyhow::Result;
+use feed::HostBatch;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 /// What the training loop and evaluation need of a task.
@@ -15,8 +18,8 @@ pub trait Task {
     /// The model's tensors.
     fn parameters(&self) -> &Parameters;
 
-    /// Micro-batch number `index`, counted from the start of training; a pure function of the seed and `index`.
-    fn micro_batch(&self, index: u64) -> MicroBatch;
+    /// What it is trained on.
+    fn batches(&self) -> Arc<dyn Batches>;
 
     /// Training examples: an epoch sees each once.
     fn examples(&self) -> u64;
@@ -25,11 +28,13 @@ pub trait Task {
     fn examples_per_micro_batch(&self) -> u64;
 
     /// The sum over the micro-batch's targets of the negative log-likelihood in nats: a float32 scalar
-    /// (float64 in float64) on the model's device.
+    /// (float64 in float64) on the model's device. `arrays` are those of the task's batches, in their order.
+    ///
+    /// Nothing in it waits for the device, and shapes follow from the arrays' shapes alone: it is recorded.
     ///
     /// # Errors
     /// Inputs that the model cannot take.
-    fn loss(&self, batch: &MicroBatch, pass: Pass<'_>) -> Result<Tensor>;
+    fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Tensor>;
 
     /// The names of the task's own columns in `metrics.csv`.
     fn metric_names(&self) -> &'static [&'static str];
@@ -51,15 +56,10 @@ pub trait Task {
     fn has(&self, split: Split) -> bool;
 }
 
-/// A part of a batch that passes through the model at once.
-#[derive(Debug)]
-pub struct MicroBatch {
-    /// Token ids, int64 `[rows, length]`, on the model's device.
-    pub inputs: Tensor,
-    /// The ids to predict, int64 `[rows, length]`; −100 where there is none.
-    pub targets: Tensor,
-    /// Number of targets.
-    pub target_tokens: u64,
+/// Training batches, made on a thread of their own.
+pub trait Batches: Send + Sync {
+    /// Micro-batch number `index`, counted from the start of training; a pure function of the seed and `index`.
+    fn micro_batch(&self, index: u64) -> HostBatch;
 }
 
 /// How a split is to be measured.

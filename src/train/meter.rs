@@ -7,19 +7,27 @@ use tch::{Device, Kind, Tensor};
 /// Sums since the last train row, and the flag of a step that was not finite.
 ///
 /// The flag stays up: after the first step that is not finite no step changes anything, so that the state
-/// is that before it, however many steps follow until the next row.
+/// is that before it, however many steps follow until the next row. The sums stay at their place on the device, so that
+/// a recorded step finds them there.
 pub struct Meter {
-    /// Σ over finite steps of the mean loss · target tokens.
+    sums: Sums,
+    /// Target tokens of each step.
+    tokens: Vec<u64>,
+    seconds: f64,
+}
+
+/// What steps add up on the device.
+pub struct Sums {
+    /// Σ over the step's micro-batches of the loss: what the next [`Sums::add`] takes.
+    step_nats: Tensor, // float64
+    /// Σ over finite steps of the loss.
     nats: Tensor, // float64
     /// Finite steps.
     finite: Tensor, // float64
     /// 1 once a step was not finite.
     broken: Tensor, // float32
-    /// Loss and gradient norm of the newest step, or of the step that was not finite.
-    newest: [Tensor; 2], // float64
-    /// Target tokens of each step.
-    tokens: Vec<u64>,
-    seconds: f64,
+    /// Mean loss and gradient norm of the newest step, or of the step that was not finite.
+    newest: Tensor, // float64 [2]
 }
 
 /// What [`Meter::read`] found.
@@ -51,37 +59,53 @@ pub struct MeterState {
     newest: [f64; 2],
 }
 
-impl Meter {
-    /// Sums that go on from `state`.
-    pub fn new(device: Device, state: MeterState) -> Self {
+impl Sums {
+    fn new(device: Device, state: &MeterState) -> Self {
         let scalar = |value: f64, kind| Tensor::from(value).to_kind(kind).to_device(device);
         Self {
+            step_nats: scalar(0.0, Kind::Double),
             nats: scalar(state.nats, Kind::Double),
             finite: scalar(state.tokens.len() as f64, Kind::Double),
             broken: scalar(0.0, Kind::Float),
-            newest: state.newest.map(|value| scalar(value, Kind::Double)),
-            tokens: state.tokens,
-            seconds: state.seconds,
+            newest: Tensor::from_slice(&state.newest).to_device(device),
         }
     }
 
-    /// Adds a step of `tokens` targets whose loss summed to `nats` and whose gradient had `norm` (both scalars
-    /// on the device). The answer is 1 where the step, or one before it, was not finite.
-    pub fn add(&mut self, nats: &Tensor, norm: &Tensor, tokens: u64) -> Tensor {
-        let (nats, norm) = (nats.to_kind(Kind::Double), norm.to_kind(Kind::Double));
-        let finite = nats.isfinite().logical_and(&norm.isfinite());
-        let was_broken = self.broken.gt(0.0);
-        let loss = &nats / tokens as f64;
-        self.newest = [
-            loss.where_self(&was_broken.logical_not(), &self.newest[0]),
-            norm.where_self(&was_broken.logical_not(), &self.newest[1]),
-        ];
-        self.broken = was_broken.logical_or(&finite.logical_not()).to_kind(Kind::Float);
-        let counts = self.broken.eq(0.0);
-        self.nats = &self.nats + nats.where_self(&counts, &self.nats.zeros_like());
-        self.finite = &self.finite + counts.to_kind(Kind::Double);
+    /// Adds the loss of a micro-batch, a scalar summed over its targets.
+    pub fn add_loss(&self, nats: &Tensor) {
+        let _ = self.step_nats.shallow_clone().g_add_(nats);
+    }
+
+    /// Adds the step whose micro-batches were added, with the `norm` of its gradient and its number of target `tokens`
+    /// (scalars on the device). The answer is 1 where the step, or one before it, was not finite.
+    pub fn add(&self, norm: &Tensor, tokens: &Tensor) -> Tensor {
+        let mut broken = self.broken.shallow_clone();
+        let values = Tensor::stack(&[&self.step_nats / tokens, norm.to_kind(Kind::Double)], 0);
+        let stays = broken.gt(0.0);
+        self.newest.shallow_clone().copy_(&self.newest.where_self(&stays, &values));
+        let _ = broken.logical_or_(&values.isfinite().all().logical_not());
+        let counts = broken.eq(0.0);
+        let _ = self.nats.shallow_clone().g_add_(&self.step_nats.where_scalarother(&counts, 0.0));
+        let _ = self.finite.shallow_clone().g_add_(&counts);
+        let _ = self.step_nats.shallow_clone().zero_();
+        broken
+    }
+}
+
+impl Meter {
+    /// Sums that go on from `state`.
+    pub fn new(device: Device, state: MeterState) -> Self {
+        Self { sums: Sums::new(device, &state), tokens: state.tokens, seconds: state.seconds }
+    }
+
+    /// What steps add to on the device.
+    pub fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// Counts a step of so many targets.
+    pub fn count(&mut self, tokens: u64) {
         self.tokens.push(tokens);
-        self.broken.shallow_clone()
     }
 
     /// Adds seconds of training.
@@ -104,7 +128,8 @@ impl Meter {
     /// # Errors
     /// What libtorch reports of the steps before.
     pub fn read(&self) -> Result<Reading> {
-        let values = Tensor::f_stack(&[&self.nats, &self.finite, &self.newest[0], &self.newest[1]], 0)?;
+        let Sums { nats, finite, newest, .. } = &self.sums;
+        let values = Tensor::f_cat(&[nats.view([1]), finite.view([1]), newest.shallow_clone()], 0)?;
         let values = Vec::<f64>::try_from(values.f_to_device(Device::Cpu)?)?;
         let steps = values[1] as usize;
         Ok(Reading {
@@ -125,9 +150,13 @@ impl Meter {
         MeterState { nats: reading.nats, tokens, seconds: reading.seconds, newest }
     }
 
-    /// Starts anew after a row.
+    /// Starts anew after a row of finite steps.
     pub fn reset(&mut self) {
-        *self = Meter::new(self.nats.device(), MeterState::default());
+        for sum in [&self.sums.nats, &self.sums.finite, &self.sums.newest] {
+            let _ = sum.shallow_clone().zero_();
+        }
+        self.tokens.clear();
+        self.seconds = 0.0;
     }
 }
 
@@ -136,7 +165,9 @@ mod tests {
     use super::*;
 
     fn add(meter: &mut Meter, loss: f64, norm: f64, tokens: u64) -> f64 {
-        meter.add(&Tensor::from(loss), &Tensor::from(norm), tokens).double_value(&[])
+        meter.sums().add_loss(&Tensor::from(loss));
+        meter.count(tokens);
+        meter.sums().add(&Tensor::from(norm), &Tensor::from(tokens as f64)).double_value(&[])
     }
 
     #[test]

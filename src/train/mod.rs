@@ -7,5 +7,6 @@ pub mod precision;
 pub mod schedule;
 pub mod signals;
 pub mod state;
+pub mod stepper;
 pub mod trainer;
 pub mod update;

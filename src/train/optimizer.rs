@@ -48,27 +48,32 @@ impl AdamW {
         Ok(groups.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    /// Starts the next update's sums of gradients. On the CPU a parameter's first gradient is taken as it is, which
-    /// saves a pass of zeros and one of sums; on a GPU it stays at its place, as a captured graph needs it.
+    /// Lets go of all gradients: the next backward pass gives its own tensors, which saves a pass of zeros and one of
+    /// sums.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forget_gradients(&self) -> Result<(), TchError> {
+        self.groups.iter().try_for_each(|group| optimizer::forget_gradients(&group.parameters))
+    }
+
+    /// Sets all gradients to zero at their place, where several recorded backward passes add to them.
     ///
     /// # Errors
     /// What libtorch reports.
     pub fn zero_gradients(&self) -> Result<(), TchError> {
-        self.groups.iter().try_for_each(|group| match group.step.device() {
-            Device::Cpu => optimizer::forget_gradients(&group.parameters),
-            _ => optimizer::zero(&optimizer::gradients(&group.parameters)?),
-        })
+        optimizer::zero(&self.gradients()?)
     }
 
     /// One update; where `skip` (float32 scalar on the device) is 1 nothing changes.
     ///
     /// # Errors
     /// What libtorch reports.
-    pub fn update(&self, lr: f64, skip: &Tensor) -> Result<(), TchError> {
+    pub fn update(&self, rate: LearningRate<'_>, skip: &Tensor) -> Result<(), TchError> {
         self.groups.iter().filter(|group| !group.names.is_empty()).try_for_each(|group| {
             let gradients = optimizer::gradients(&group.parameters)?;
             let lists = [&group.parameters[..], &gradients, &group.first, &group.second];
-            optimizer::fused_adamw(lists, &group.step, LearningRate::Host(lr), group.constants, skip)
+            optimizer::fused_adamw(lists, &group.step, rate, group.constants, skip)
         })
     }
 
@@ -114,7 +119,7 @@ mod tests {
         let start = matrix.double_value(&[0, 0]);
         let options = OptimizerOptions { weight_decay: 0.5, ..Default::default() };
         let adamw = AdamW::new(&parameters, &options).unwrap();
-        adamw.update(0.1, &Tensor::from(0f32)).unwrap();
+        adamw.update(LearningRate::Host(0.1), &Tensor::from(0f32)).unwrap();
         approx::assert_abs_diff_eq!(matrix.double_value(&[0, 0]), 0.95 * start);
         approx::assert_abs_diff_eq!(bias.double_value(&[0, 0]), 1.0);
     }

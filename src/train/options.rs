@@ -118,6 +118,9 @@ pub struct TrainOptions {
     /// The same bytes on CUDA, at a cost; always so on the CPU.
     #[garde(skip)]
     pub deterministic: bool,
+    /// On CUDA each step is recorded once and replayed; no effect on the CPU.
+    #[garde(skip)]
+    pub cuda_graph: bool,
     /// Updates between evaluations on the validation split; 0 = at the end only.
     #[garde(skip)]
     pub eval_every: u64,
@@ -152,6 +155,7 @@ impl Default for TrainOptions {
             accumulate: 1,
             precision: Precision::Fp32,
             deterministic: false,
+            cuda_graph: true,
             eval_every: 500,
             eval_batches: 0,
             log_every: 50,

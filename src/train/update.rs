@@ -1,13 +1,16 @@
 //! One update of the weights: forward, backward, clipping, optimizer, without waiting for the device.
+//!
+//! What is here runs as it is or is recorded and replayed: it reads what changes from step to step from tensors that stay
+//! where they are, and leaves its results in such tensors.
 
-use super::meter::Meter;
+use super::meter::Sums;
 use super::optimizer::AdamW;
 use crate::attention::Pass;
-use crate::libtorch::optimizer::{global_norm, scale};
+use crate::libtorch::optimizer::{LearningRate, global_norm, scale};
 use crate::randomness::DropoutKey;
 use crate::tasks::Task;
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Added to the norm before the division, as PyTorch's `clip_grad_norm_` does.
 const CLIP_EPSILON: f64 = 1e-6;
@@ -20,47 +23,74 @@ pub struct Update<'a> {
     pub optimizer: &'a AdamW,
     /// The kind in which products are computed.
     pub compute: Kind,
-    /// The run's seed.
-    pub seed: u64,
-    /// Micro-batches per update.
-    pub accumulate: u64,
+    /// Several backward passes add to one gradient.
+    pub accumulates: bool,
     /// Largest norm of the gradient; 0 = any.
     pub clip_norm: f64,
 }
 
+/// What changes from step to step, on the device.
+pub struct StepInputs {
+    /// Target tokens of all micro-batches: a float64 scalar.
+    tokens: Tensor,
+    /// The learning rate: a float32 scalar.
+    rate: Tensor,
+    /// What the micro-batch's dropout comes from.
+    dropout: DropoutKey,
+}
+
+impl StepInputs {
+    /// The words that [`StepInputs::of`] reads.
+    pub fn words(tokens: u64, rate: f64, dropout: u64) -> Vec<i64> {
+        vec![(tokens as f64).to_bits() as i64, i64::from((rate as f32).to_bits()), dropout as i64]
+    }
+
+    /// The inputs that lie in `words`, int64 on the device, as views.
+    pub fn of(words: &Tensor) -> Self {
+        Self {
+            tokens: words.narrow(0, 0, 1).view_dtype(Kind::Double).get(0),
+            rate: words.narrow(0, 1, 1).view_dtype(Kind::Float).get(0),
+            dropout: DropoutKey::of(words.narrow(0, 2, 1).view_dtype(Kind::Int)),
+        }
+    }
+}
+
 impl Update<'_> {
-    /// Does update number `step`, counted from 0, at the rate `lr`. The answer is its number of target tokens.
-    ///
-    /// The gradient is that of the mean loss over all targets of all micro-batches, as if they were one batch.
-    /// A loss or gradient that is not finite leaves everything as it was.
+    /// Passes one micro-batch forward and backward. The gradient is that of the mean loss over all targets of the update's
+    /// micro-batches, as if they were one batch.
     ///
     /// # Errors
     /// What the model or libtorch reports.
-    pub fn run(&self, step: u64, lr: f64, meter: &mut Meter) -> Result<u64> {
-        let batches: Vec<_> = (0..self.accumulate).map(|i| self.task.micro_batch(step * self.accumulate + i)).collect();
-        let tokens: u64 = batches.iter().map(|batch| batch.target_tokens).sum();
-        let mut nats: Option<Tensor> = None;
-        for (i, batch) in batches.iter().enumerate() {
-            let key = DropoutKey::start(self.seed, step, i as u64, self.task.parameters().device());
-            let loss = self.task.loss(batch, Pass { compute: self.compute, dropout: Some(&key) })?;
-            (&loss / tokens as f64).f_backward()?;
-            let loss = loss.detach();
-            nats = Some(nats.map_or_else(|| loss.shallow_clone(), |sum| sum + &loss));
+    pub fn micro_batch(&self, arrays: &[Tensor], inputs: &StepInputs, sums: &Sums) -> Result<()> {
+        if !self.accumulates {
+            // Also those of a record that failed on the way.
+            self.optimizer.forget_gradients()?;
         }
-        let norm = global_norm(&self.optimizer.gradients()?)?;
-        if let Some(nats) = nats {
-            let skip = meter.add(&nats, &norm, tokens);
-            self.clip(&norm)?;
-            self.optimizer.update(lr, &skip)?;
-        }
-        self.optimizer.zero_gradients()?;
-        Ok(tokens)
+        let loss = self.task.loss(arrays, Pass { compute: self.compute, dropout: Some(&inputs.dropout) })?;
+        (&loss / inputs.tokens.to_kind(loss.kind())).f_backward()?;
+        sums.add_loss(&loss.detach());
+        Ok(())
     }
 
-    fn clip(&self, norm: &Tensor) -> Result<()> {
+    /// Takes the step. A loss or gradient that is not finite leaves everything as it was. `rate` is that of the inputs.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn finish(&self, inputs: &StepInputs, rate: f64, sums: &Sums) -> Result<()> {
+        let gradients = self.optimizer.gradients()?;
+        let norm = global_norm(&gradients)?;
+        let skip = sums.add(&norm, &inputs.tokens);
         if self.clip_norm > 0.0 {
             let factor = ((norm + CLIP_EPSILON).reciprocal() * self.clip_norm).clamp_max(1.0);
-            scale(&self.optimizer.gradients()?, &factor)?;
+            scale(&gradients, &factor)?;
+        }
+        let on_cpu = inputs.rate.device() == Device::Cpu;
+        let rate = if on_cpu { LearningRate::Host(rate) } else { LearningRate::Device(&inputs.rate) };
+        self.optimizer.update(rate, &skip)?;
+        if self.accumulates && !on_cpu {
+            self.optimizer.zero_gradients()?
+        } else {
+            self.optimizer.forget_gradients()?
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use crate::attention_layers::{D_MODEL, EVALUATION, Layer, MAX_LENGTH, TESTED, di
 use crate::each_layer;
 use synth::attention::{Mask, Part, TokenMixer};
 use synth::checkpoints::tensors;
+use synth::libtorch::optimizer::LearningRate;
 use synth::train::optimizer::AdamW;
 use synth::train::options::OptimizerOptions;
 use tch::{Kind, Tensor};
@@ -54,7 +55,7 @@ fn an_update_changes_every_tensor_but_a_fixed_table() {
         let adamw =
             AdamW::new(&layer.parameters, &OptimizerOptions { weight_decay: 0.0, ..Default::default() }).unwrap();
         output(&layer).square().sum(Kind::Double).backward();
-        adamw.update(0.1, &Tensor::from(0f32)).unwrap();
+        adamw.update(LearningRate::Host(0.1), &Tensor::from(0f32)).unwrap();
         for (parameter, before) in layer.parameters.iter().zip(before) {
             let what = format!("{}: {}", layer.name, parameter.name);
             let changed = difference(&parameter.tensor.detach(), &before) > 0.0;

@@ -10,6 +10,7 @@ use super::options::{OptimizerOptions, TrainOptions};
 use super::schedule::learning_rate;
 use super::signals::Signals;
 use super::state::TrainState;
+use super::stepper::{Course, Stepper};
 use super::update::Update;
 use crate::checkpoints::Checkpoints;
 use crate::runs::{MetricsWriter, Split, Summary};
@@ -99,8 +100,9 @@ impl<'a> Trainer<'a> {
         if let Some(ending) = self.catch_up()? {
             return Ok(ending);
         }
+        let mut stepper = self.stepper()?;
         while self.state.step < self.settings.steps {
-            self.step()?;
+            self.step(&mut stepper)?;
             if let Some(ending) = self.after_step()? {
                 return Ok(ending);
             }
@@ -135,17 +137,30 @@ impl<'a> Trainer<'a> {
         self.after_step()
     }
 
-    fn step(&mut self) -> Result<()> {
-        let begun = Instant::now();
+    /// Updates from here on.
+    fn stepper(&self) -> Result<Stepper<'a>> {
+        let (train, optimizer, steps) = (self.settings.train, self.settings.optimizer, self.settings.steps);
         let update = Update {
             task: self.task,
             optimizer: self.optimizer,
-            compute: self.settings.train.precision.compute(),
-            seed: self.settings.seed,
-            accumulate: self.settings.train.accumulate as u64,
-            clip_norm: self.settings.optimizer.clip_norm,
+            compute: train.precision.compute(),
+            accumulates: train.accumulate > 1,
+            clip_norm: optimizer.clip_norm,
         };
-        self.state.tokens += update.run(self.state.step, self.rate(self.state.step + 1), &mut self.meter)?;
+        let schedule = optimizer.clone();
+        let course = Course {
+            seed: self.settings.seed,
+            accumulate: train.accumulate as u64,
+            first: self.state.step,
+            end: steps,
+            rate: Box::new(move |step| learning_rate(&schedule, step + 1, steps)),
+        };
+        Stepper::new(update, course, self.task.parameters().device(), train.cuda_graph)
+    }
+
+    fn step(&mut self, stepper: &mut Stepper<'_>) -> Result<()> {
+        let begun = Instant::now();
+        self.state.tokens += stepper.step(&mut self.meter)?;
         self.state.step += 1;
         self.meter.add_seconds(begun.elapsed().as_secs_f64());
         self.bar.set(self.state.step);
