@@ -116,6 +116,21 @@ impl Decoder {
 }
 
 /// x + dropout(attention(norm(x))), then x + dropout(feed_forward(norm(x))).
+///
+/// Bytes per token that one keeps on CUDA for its backward pass, with dropout, relu, d = d_model = heads · head_width
+/// and f = d_ff, in the fused path of `vanilla`:
+///
+/// | what | bf16 | fp32 |
+/// |---|---|---|
+/// | inputs of both norms (the stream) | 8d | 8d |
+/// | what the norms give | 4d | 8d |
+/// | queries, keys, values; queries once more, scaled | 8d | 16d |
+/// | attention's output, before its projection | 2d | 4d |
+/// | masks of both branches | 2d | 2d |
+/// | activations after dropout | 2f | 4f |
+///
+/// With f = 4d 32d and 54d. By gelu 5f instead of 2f: its input, a mask and what dropout gives. What else a kind keeps
+/// is in `docs/attention.md`.
 struct Block {
     attention_norm: LayerNorm,
     attention: SynthesizedAttention,

@@ -3,6 +3,7 @@
 mod prepared;
 
 use super::options::{Activation, ModelOptions};
+use super::relu_dropout::relu_dropout;
 use crate::attention::Pass;
 use crate::attention::projection::Projection;
 use crate::parameters::Scope;
@@ -29,12 +30,14 @@ impl FeedForward {
 
     /// `[batch, N, d_model]` to the same, in the pass's kind.
     pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
-        let hidden = self.input.forward(x, pass);
+        let mut hidden = self.input.forward(x, pass);
+        let drops = pass.training() && self.dropout > 0.0;
         let active = match self.activation {
-            Activation::Relu => hidden.relu(),
-            Activation::Gelu => hidden.gelu("none"),
-            Activation::GeluTanh => hidden.gelu("tanh"),
+            Activation::Relu if drops => relu_dropout(hidden, self.dropout),
+            Activation::Relu => hidden.relu_(),
+            Activation::Gelu => hidden.gelu("none").dropout(self.dropout, drops),
+            Activation::GeluTanh => hidden.gelu("tanh").dropout(self.dropout, drops),
         };
-        self.output.forward(&active.dropout(self.dropout, pass.training()), pass)
+        self.output.forward(&active, pass)
     }
 }
