@@ -177,6 +177,7 @@ impl Texts<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention::Pass;
     use crate::attention::options::AttentionOptions;
     use crate::model::options::ModelOptions;
     use crate::parameters::Parameters;

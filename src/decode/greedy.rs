@@ -46,6 +46,11 @@ impl<'a> GreedyDecoder<'a> {
         self.sequences()?.step(true)
     }
 
+    /// Whether the step before was replayed from a record, or would be now.
+    pub fn is_recorded(&self) -> bool {
+        self.sequences.as_ref().is_some_and(|sequences| sequences.is_recorded(true))
+    }
+
     /// Waits for the steps so far; answers the tokens of each sequence.
     ///
     /// # Errors

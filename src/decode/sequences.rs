@@ -145,6 +145,12 @@ impl<'a> Sequences<'a> {
         }
     }
 
+    /// Whether the step before was replayed from a record, or would be now.
+    pub fn is_recorded(&self, choose: bool) -> bool {
+        let reach = self.reach((self.length() - 1).max(0));
+        self.replays.recorded(&[reach, i64::from(choose)])
+    }
+
     /// Logits of the next token, `[batch, vocabulary]` in the kind of computation: overwritten by the next step.
     pub fn logits(&self) -> &Tensor {
         &self.logits

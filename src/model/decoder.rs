@@ -86,6 +86,11 @@ impl Decoder {
         Ok(self.norm.forward(&x))
     }
 
+    /// The table of the projection to logits, `[vocabulary, d_model]`.
+    pub fn output(&self) -> &Tensor {
+        &self.output
+    }
+
     /// Number of tokens that it knows.
     pub fn vocabulary(&self) -> i64 {
         self.output.size()[0]
