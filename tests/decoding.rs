@@ -10,7 +10,7 @@ use synth::decode::{GreedyDecoder, Sequences};
 use synth::model::decoder::{Decoder, PreparedDecoder};
 use synth::model::options::{Activation, ModelOptions, Positions};
 use synth::parameters::{Init, Parameters};
-use tch::{Device, Kind as NumberKind, Tensor};
+use tch::{Cuda, Device, Kind as NumberKind, Tensor};
 
 const BATCH: i64 = 3;
 const VOCABULARY: i64 = 13;
@@ -22,9 +22,18 @@ fn model(max_length: i64) -> ModelOptions {
     ModelOptions { layers: 3, d_model: 8, heads: 2, head_width: Some(3), max_length, ..Default::default() }
 }
 
+/// Of widths that the stock kernels take.
+fn wide() -> ModelOptions {
+    ModelOptions { d_model: 64, heads: 4, head_width: None, ..model(SHORT) }
+}
+
 /// A decoder whose every tensor has an effect: biases and mixtures, which start at 0, are drawn.
 fn decoder(model: &ModelOptions, attention: &AttentionOptions, kind: NumberKind) -> Decoder {
-    let mut parameters = Parameters::new(5, Device::Cpu, kind);
+    decoder_on(Device::Cpu, model, attention, kind)
+}
+
+fn decoder_on(device: Device, model: &ModelOptions, attention: &AttentionOptions, kind: NumberKind) -> Decoder {
+    let mut parameters = Parameters::new(5, device, kind);
     let decoder = Decoder::new(&mut parameters, model, attention, VOCABULARY);
     let zeros = parameters.iter().filter(|parameter| parameter.tensor.count_nonzero(None).int64_value(&[]) == 0);
     tch::no_grad(|| {
@@ -49,28 +58,48 @@ fn tokens(length: i64) -> Tensor {
     Tensor::from_slice(&numbers).view([BATCH, length])
 }
 
-/// The largest difference between the logits of steps after a prompt, and those of the whole sequence.
-fn gap(decoder: &Decoder, length: i64, prompt: i64, compute: NumberKind) -> f64 {
-    let tokens = tokens(length);
-    let whole = decoder.forward(&tokens, Pass::evaluation(compute)).unwrap().detach();
-    let model = Rc::new(PreparedDecoder::new(decoder, compute));
-    let mut sequences = Sequences::new(model, (BATCH, length), None, true).unwrap();
-    // What an earlier sequence left has no effect.
-    sequences.begin(&(tokens.flip([1]) + 1).remainder(VOCABULARY).narrow(1, 0, length)).unwrap();
-    sequences.step(true).unwrap();
+/// Logits of the whole sequence at once, `[batch, length, vocabulary]`.
+fn whole(decoder: &Decoder, tokens: &Tensor, compute: NumberKind) -> Tensor {
+    let tokens = tokens.to_device(decoder.device());
+    tch::no_grad(|| decoder.forward(&tokens, Pass::evaluation(compute)).unwrap())
+}
+
+/// Logits of steps after a prompt, from its last token's on.
+fn in_steps(sequences: &mut Sequences<'_>, tokens: &Tensor, prompt: i64) -> Tensor {
+    let length = tokens.size()[1];
+    let tokens = tokens.to_device(sequences.logits().device());
     sequences.begin(&tokens.narrow(1, 0, prompt)).unwrap();
-    let mut gap = 0f64;
-    for next in prompt..=length {
+    let steps = (prompt..=length).map(|next| {
         sequences.step(false).unwrap();
-        let difference = sequences.logits() - whole.select(1, next - 1);
-        gap = gap.max(difference.abs().max().double_value(&[]));
         assert_eq!(sequences.length(), next);
         if next < length {
             sequences.put(&tokens.select(1, next));
         }
-    }
-    assert!(sequences.is_full() || length < decoder.max_length());
-    gap
+        sequences.logits().copy()
+    });
+    Tensor::stack(&steps.collect::<Vec<_>>(), 1)
+}
+
+fn sequences<'a>(decoder: &'a Decoder, length: i64, compute: NumberKind, graphs: bool) -> Sequences<'a> {
+    let model = Rc::new(PreparedDecoder::new(decoder, compute));
+    Sequences::new(model, (BATCH, length), None, graphs).unwrap()
+}
+
+/// The largest difference between the logits of steps after a prompt, and those of the whole sequence.
+fn gap(decoder: &Decoder, length: i64, prompt: i64, compute: NumberKind) -> f64 {
+    let tokens = tokens(length);
+    let mut sequences = sequences(decoder, length, compute, true);
+    // What an earlier sequence left has no effect.
+    let other = (tokens.flip([1]) + 1).remainder(VOCABULARY).to_device(decoder.device());
+    sequences.begin(&other).unwrap();
+    sequences.step(true).unwrap();
+    let found = in_steps(&mut sequences, &tokens, prompt);
+    let expected = whole(decoder, &tokens, compute).narrow(1, prompt - 1, length - prompt + 1);
+    largest(&(found - expected))
+}
+
+fn largest(x: &Tensor) -> f64 {
+    x.abs().max().double_value(&[])
 }
 
 #[test]
@@ -116,15 +145,25 @@ fn every_model_gives_the_same() {
     }
 }
 
+/// How far bfloat16 is from float32 in steps and at once, relative to the largest logit.
+fn rounding(decoder: &Decoder) -> (f64, f64) {
+    let tokens = tokens(SHORT);
+    let exact = whole(decoder, &tokens, NumberKind::Float);
+    let steps = in_steps(&mut sequences(decoder, SHORT, NumberKind::BFloat16, true), &tokens, 1);
+    let at_once = whole(decoder, &tokens, NumberKind::BFloat16);
+    let distance = |found: &Tensor| largest(&(found - &exact)) / largest(&exact);
+    (distance(&steps), distance(&at_once))
+}
+
 #[test]
 fn other_kinds_of_numbers_give_the_same_within_rounding() {
     for name in ["vanilla", "random", "dense", "factorized-dense", "factorized-random", "random+vanilla"] {
         let attention = AttentionOptions { kind: name.parse().ok(), ..Default::default() };
-        let decoder = decoder(&model(SHORT), &attention, NumberKind::Float);
-        for (compute, bound) in [(NumberKind::Float, 1e-5), (NumberKind::BFloat16, 3e-3)] {
-            let gap = gap(&decoder, SHORT, 3, compute);
-            assert!(gap < bound, "{name} {compute:?}: {gap:e}");
-        }
+        let decoder = decoder(&wide(), &attention, NumberKind::Float);
+        let float = gap(&decoder, SHORT, 3, NumberKind::Float);
+        assert!(float < 1e-5, "{name}: {float:e}");
+        let (steps, at_once) = rounding(&decoder);
+        assert!(steps < 2.5 * at_once && steps < 0.02, "{name}: {steps:e} in steps, {at_once:e} at once");
     }
 }
 
@@ -212,5 +251,89 @@ fn a_greedy_decoder_repeats_itself_after_a_reset() {
     let expected = slowly(&decoder, &[0], 70, None);
     for batch in [1, 1, 4, 1] {
         assert_eq!(run(batch), vec![expected.clone(); batch as usize], "{batch}");
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn gpu() -> bool {
+    if !Cuda::is_available() {
+        assert!(std::env::var_os("SYNTH_TEST_GPU").is_none(), "SYNTH_TEST_GPU is set and there is no CUDA device");
+        eprintln!("skipped: no CUDA device");
+    }
+    Cuda::is_available()
+}
+
+const GPU: Device = Device::Cuda(0);
+const NAMES: [&str; 7] =
+    ["vanilla", "random", "dense", "factorized-dense", "factorized-random", "random+vanilla", "dense+vanilla"];
+
+#[test]
+fn gpu_steps_equal_the_whole() {
+    if !gpu() {
+        return;
+    }
+    for name in NAMES {
+        let attention = AttentionOptions { kind: name.parse().ok(), ..Default::default() };
+        for (kind, bound) in [(NumberKind::Double, 1e-10), (NumberKind::Float, 1e-4)] {
+            let decoder = decoder_on(GPU, &model(LONG), &attention, kind);
+            for prompt in [1, 100] {
+                let gap = gap(&decoder, LONG, prompt, kind);
+                assert!(gap < bound, "{name} {kind:?}, a prompt of {prompt}: {gap:e}");
+            }
+        }
+        let (steps, at_once) = rounding(&decoder_on(GPU, &wide(), &attention, NumberKind::Float));
+        assert!(steps < 2.5 * at_once && steps < 0.02, "{name}: {steps:e} in steps, {at_once:e} at once");
+    }
+}
+
+/// The stock kernel over the state equals weights as a whole tensor, at every length and for every sample.
+#[test]
+fn gpu_the_stock_kernel_reads_the_state_up_to_the_position() {
+    if !gpu() {
+        return;
+    }
+    let attention = AttentionOptions::default();
+    for (head_width, taken) in [(16, true), (64, true), (12, false)] {
+        let model = ModelOptions { d_model: 64, heads: 4, head_width: Some(head_width), ..model(LONG) };
+        let decoder = decoder_on(GPU, &model, &attention, NumberKind::Float);
+        let prepared = PreparedDecoder::new(&decoder, NumberKind::BFloat16);
+        let cached = prepared.cached(&decoder.state(BATCH, LONG, NumberKind::BFloat16));
+        assert_eq!(cached.is_some(), taken, "heads of {head_width}");
+        let tokens = tokens(LONG);
+        let exact = whole(&decoder, &tokens, NumberKind::Float);
+        let found = in_steps(&mut sequences(&decoder, LONG, NumberKind::BFloat16, true), &tokens, 1);
+        // One wrong key, or one too many, shows at early positions most of all.
+        for position in 0..LONG {
+            let [found, exact] = [&found, &exact].map(|logits| logits.select(1, position));
+            let gap = largest(&(found - &exact)) / largest(&exact);
+            assert!(gap < 0.02, "heads of {head_width}, position {position}: {gap:e}");
+        }
+    }
+}
+
+#[test]
+fn gpu_recorded_steps_equal_others_to_the_bit() {
+    if !gpu() {
+        return;
+    }
+    for kind in [NumberKind::BFloat16, NumberKind::Float] {
+        for name in NAMES {
+            let attention = AttentionOptions { kind: name.parse().ok(), ..Default::default() };
+            let decoder = decoder_on(GPU, &ModelOptions { max_length: LONG, ..wide() }, &attention, NumberKind::Float);
+            let [mut recorded, mut eager] = [true, false].map(|graphs| sequences(&decoder, LONG, kind, graphs));
+            for round in 0..2 {
+                for sequences in [&mut recorded, &mut eager] {
+                    sequences.begin(&tokens(5).to_device(GPU)).unwrap();
+                }
+                for position in 4..LONG {
+                    recorded.step(true).unwrap();
+                    eager.step(true).unwrap();
+                    assert_eq!(recorded.logits(), eager.logits(), "{name} {kind:?}, round {round}, {position}");
+                }
+                assert_eq!(recorded.tokens(0..LONG + 1), eager.tokens(0..LONG + 1), "{name} {kind:?}");
+                assert_eq!(recorded.is_recorded(true), cfg!(cuda_graphs), "{name} {kind:?}");
+                assert!(!eager.is_recorded(true));
+            }
+        }
     }
 }
