@@ -1,5 +1,8 @@
 //! The command line: clap types only.
 
+mod bench;
+
+pub use bench::{BenchArguments, KindChoice, ModelChoice, WhatChoice};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -42,6 +45,18 @@ pub enum Command {
     Generate(GenerateArguments),
     /// Train every cell of a sweep, one after another
     Ablate(AblateArguments),
+    /// Time training steps and decoding on this machine
+    ///
+    /// Every combination of kinds, lengths, batches and models is a cell in a process of its own, on random tokens. A
+    /// step of training is forward, loss, backward, clipping and optimizer; one of decoding is a greedy token for every
+    /// sequence. docs/performance.md says how it is timed.
+    Bench(BenchArguments),
+    /// A cell of bench, in its own process
+    #[command(hide = true)]
+    BenchCell {
+        /// What to measure, as JSON
+        job: String,
+    },
     /// Prepare datasets
     Data(DataArguments),
     /// Say what this build and this machine can do, and what to do about each problem

@@ -38,6 +38,19 @@ fn find(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
+/// The version of the NVIDIA driver, where there is one.
+pub fn driver_version() -> Option<String> {
+    version_in(&std::fs::read_to_string("/proc/driver/nvidia/version").ok()?)
+}
+
+/// The first word of the first line that is digits and dots, with both.
+fn version_in(text: &str) -> Option<String> {
+    let is_version = |word: &&str| {
+        word.contains('.') && word.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    text.lines().next()?.split_whitespace().find(is_version).map(str::to_string)
+}
+
 /// `cpu` or `cuda:N`.
 pub fn label(device: Device) -> String {
     match device {
@@ -55,5 +68,21 @@ pub fn name(device: Device) -> Option<String> {
             let line = text.lines().find(|line| line.starts_with("model name"))?;
             Some(line.split_once(':')?.1.trim().to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_drivers_tell_their_version() {
+        let closed =
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\nGCC 12.2.0";
+        let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86  Release Build  (dvs)\n";
+        assert_eq!(version_in(closed).as_deref(), Some("550.54.15"));
+        assert_eq!(version_in(open).as_deref(), Some("570.86"));
+        assert_eq!(version_in("NVRM version: none\nGCC 12.2.0"), None);
+        assert_eq!(version_in(""), None);
     }
 }

@@ -1,6 +1,7 @@
 //! `synth`: trains, evaluates and ablates Transformers in which only the attention differs.
 
 pub mod attention;
+pub mod bench;
 pub mod checkpoints;
 pub mod cli;
 pub mod commands;

@@ -331,8 +331,8 @@ fn gpu_recorded_steps_equal_others_to_the_bit() {
                     assert_eq!(recorded.logits(), eager.logits(), "{name} {kind:?}, round {round}, {position}");
                 }
                 assert_eq!(recorded.tokens(0..LONG + 1), eager.tokens(0..LONG + 1), "{name} {kind:?}");
-                assert_eq!(recorded.is_recorded(true), cfg!(cuda_graphs), "{name} {kind:?}");
-                assert!(!eager.is_recorded(true));
+                assert_eq!(recorded.captured(), cfg!(cuda_graphs), "{name} {kind:?}");
+                assert!(!eager.captured());
             }
         }
     }

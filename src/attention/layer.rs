@@ -7,7 +7,7 @@ use super::mask::Mask;
 use super::mixer::{Pass, TokenMixer};
 use super::mixture::Mixture;
 use super::options::AttentionOptions;
-use super::projection::{Projection, join_heads};
+use super::projection::{Projection, join_heads, project_together, split_heads};
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Scores, Table};
 use super::variant::Dimensions;
@@ -31,6 +31,20 @@ pub struct SynthesizedAttention {
     dropout: f64,
     /// Sets this layer's dropout masks apart from those of others.
     stream: u64,
+}
+
+/// A layer's inputs after its projections, each as heads.
+pub(super) struct Projected {
+    /// Unscaled, `[batch, heads, N, d_h]`, where a part reads it.
+    query: Option<Tensor>,
+    /// What each part's own projections of the queries' input gave, `[batch, heads, N, width]`.
+    own: Vec<Vec<Tensor>>,
+    /// Each part's keys where they come from the input, `[batch, heads, M, d_h]`.
+    pub(super) keys: Vec<Option<Tensor>>,
+    /// `[batch, heads, M, d_h]`.
+    pub(super) values: Tensor,
+    /// N.
+    count: i64,
 }
 
 impl SynthesizedAttention {
@@ -72,8 +86,9 @@ impl SynthesizedAttention {
         pass: Pass<'_>,
     ) -> Result<Tensor> {
         check_causal(x, memory, mask)?;
-        let scores = self.scores(x, memory, bias, pass)?;
-        Ok(self.finish(&scores, &self.values(memory, pass), mask, pass))
+        let projected = self.project(x, memory, pass);
+        let scores = self.scores_of(&projected, bias, pass)?;
+        Ok(self.finish(&scores, &projected.values, mask, pass))
     }
 
     /// [`SynthesizedAttention::attend_to`] by a given path; `None` where it does not compute these scores.
@@ -89,8 +104,9 @@ impl SynthesizedAttention {
         pass: Pass<'_>,
     ) -> Result<Option<Tensor>> {
         check_causal(x, memory, mask)?;
-        let scores = self.scores(x, memory, bias, pass)?;
-        let mixed = attend_by(path, &scores, &self.values(memory, pass), mask, self.dropout(pass));
+        let projected = self.project(x, memory, pass);
+        let scores = self.scores_of(&projected, bias, pass)?;
+        let mixed = attend_by(path, &scores, &projected.values, mask, self.dropout(pass));
         Ok(mixed.map(|mixed| self.output.forward(&join_heads(&mixed), pass)))
     }
 
@@ -99,10 +115,13 @@ impl SynthesizedAttention {
     /// # Errors
     /// As [`SynthesizedAttention::attend_to`].
     pub fn scores(&self, x: &Tensor, memory: &Tensor, bias: Option<&Tensor>, pass: Pass<'_>) -> Result<Scores> {
-        let m = memory.size()[1];
-        self.check_length(m.max(x.size()[1]))?;
-        let keys = self.parts.iter().map(|part| part.key().map(|key| self.heads(key, memory, pass))).collect();
-        let mut scores = self.scores_at(x, 0, keys, m, pass);
+        self.scores_of(&self.project(x, memory, pass), bias, pass)
+    }
+
+    fn scores_of(&self, projected: &Projected, bias: Option<&Tensor>, pass: Pass<'_>) -> Result<Scores> {
+        let m = projected.values.size()[2];
+        self.check_length(m.max(projected.count))?;
+        let mut scores = self.scores_at(projected, 0, &projected.keys, m, pass);
         scores.tables.extend(bias.map(|bias| Table { table: bias.shallow_clone(), weight: None }));
         Ok(scores)
     }
@@ -114,32 +133,48 @@ impl SynthesizedAttention {
         Ok(())
     }
 
-    /// `[batch, N, d_model]` to `[batch, heads, N, width]`.
-    pub(super) fn heads(&self, projection: &Projection, x: &Tensor, pass: Pass<'_>) -> Tensor {
-        projection.heads(x, self.dimensions.heads, pass)
+    /// All products with the queries' input `x` `[batch, N, d_model]` and the keys' `memory` `[batch, M, d_model]`.
+    pub(super) fn project(&self, x: &Tensor, memory: &Tensor, pass: Pass<'_>) -> Projected {
+        let own: Vec<_> = self.parts.iter().map(|part| part.projections()).collect();
+        let of_queries: Vec<_> = self.query.iter().chain(own.iter().flatten().copied()).collect();
+        let of_keys: Vec<_> = self.parts.iter().filter_map(|part| part.key()).chain([&self.value]).collect();
+        let both = [&of_queries[..], &of_keys].concat();
+        let mut outputs = if x.as_ptr() == memory.as_ptr() {
+            project_together(&both, x, pass)
+        } else {
+            [project_together(&of_queries, x, pass), project_together(&of_keys, memory, pass)]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
+        .into_iter()
+        .map(|output| split_heads(&output, self.dimensions.heads));
+        let mut next = || outputs.next().expect("an output for each projection");
+        Projected {
+            query: self.query.as_ref().map(|_| next()),
+            own: own.iter().map(|list| list.iter().map(|_| next()).collect()).collect(),
+            keys: self.parts.iter().map(|part| part.key().map(|_| next())).collect(),
+            values: next(),
+            count: x.size()[1],
+        }
     }
 
-    pub(super) fn values(&self, memory: &Tensor, pass: Pass<'_>) -> Tensor {
-        self.heads(&self.value, memory, pass)
-    }
-
-    /// Scores of queries from `x`, the first of which stands at position `first`, over `m` keys; `keys` are those that
-    /// parts made of their input.
+    /// Scores of queries, the first of which stands at position `first`, over `m` keys; `keys` are those that parts made
+    /// of their input.
     pub(super) fn scores_at(
         &self,
-        x: &Tensor,
+        projected: &Projected,
         first: i64,
-        keys: Vec<Option<Tensor>>,
+        keys: &[Option<Tensor>],
         m: i64,
         pass: Pass<'_>,
     ) -> Scores {
-        let query = self.query.as_ref().map(|query| self.heads(query, x, pass));
-        let of_part = |(part, keys): (&Box<dyn ScoreSource>, Option<Tensor>)| {
-            let projected: Vec<Tensor> = part.projections().into_iter().map(|own| self.heads(own, x, pass)).collect();
-            let queries = Queries { query: query.as_ref(), projected: &projected, first, count: x.size()[1] };
-            part.scores(&queries, keys.or_else(|| part.learned_keys(m, pass.compute)).as_ref(), m)
+        let of_part = |((part, own), keys): ((&Box<dyn ScoreSource>, &Vec<Tensor>), &Option<Tensor>)| {
+            let queries = Queries { query: projected.query.as_ref(), projected: own, first, count: projected.count };
+            let learned = if keys.is_none() { part.learned_keys(m, pass.compute) } else { None };
+            part.scores(&queries, keys.as_ref().or(learned.as_ref()), m)
         };
-        let scores = self.parts.iter().zip(keys).map(of_part).collect();
+        let scores = self.parts.iter().zip(&projected.own).zip(keys).map(of_part).collect();
         Scores::sum(match &self.mixture {
             Some(mixture) => mixture.weigh(scores),
             None => scores,
@@ -171,8 +206,9 @@ impl TokenMixer for SynthesizedAttention {
         let (d_model, device) = self.value.input();
         let x = Tensor::zeros([batch, length, d_model], (NumberKind::Float, device));
         let ask = || -> Result<Path> {
-            let scores = self.scores(&x, &x, None, pass)?;
-            Ok(choose(&scores, &self.values(&x, pass), mask, self.dropout(pass).probability()))
+            let projected = self.project(&x, &x, pass);
+            let scores = self.scores_of(&projected, None, pass)?;
+            Ok(choose(&scores, &projected.values, mask, self.dropout(pass).probability()))
         };
         if pass.training() { ask() } else { tch::no_grad(ask) }
     }

@@ -1,6 +1,6 @@
 //! Linear maps whose weights no longer change: several joined into one product, everything in one kind.
 
-use super::projection::Projection;
+use super::projection::{Projection, joined_bias};
 use crate::libtorch::products::linear_relu;
 use tch::{Kind, Tensor};
 
@@ -25,12 +25,7 @@ impl Linear {
     /// Projections of one input as one product, whose outputs stand side by side.
     pub fn joined(projections: &[&Projection], kind: Kind) -> Self {
         let weights: Vec<&Tensor> = projections.iter().map(|projection| projection.weight()).collect();
-        let biased = projections.iter().any(|projection| projection.bias().is_some());
-        let bias = |projection: &&Projection| match projection.bias() {
-            Some(bias) => bias.shallow_clone(),
-            None => projection.weight().select(1, 0).zeros_like(),
-        };
-        let bias = biased.then(|| Tensor::cat(&projections.iter().map(bias).collect::<Vec<_>>(), 0));
+        let bias = joined_bias(projections);
         Self::new(&Tensor::cat(&weights, 0), bias.as_ref(), kind)
     }
 

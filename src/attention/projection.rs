@@ -2,7 +2,7 @@
 
 use super::mixer::Pass;
 use crate::parameters::{Init, Scope};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// x·Wᵀ, or x·Wᵀ + b.
 pub struct Projection {
@@ -24,11 +24,6 @@ impl Projection {
         x.to_kind(pass.compute).linear(&self.weight.to_kind(pass.compute), bias)
     }
 
-    /// `[batch, N, in]` to `[batch, heads, N, out / heads]`.
-    pub fn heads(&self, x: &Tensor, heads: i64, pass: Pass<'_>) -> Tensor {
-        split_heads(&self.forward(x, pass), heads)
-    }
-
     /// The weights, `[out, in]`.
     pub fn weight(&self) -> &Tensor {
         &self.weight
@@ -40,9 +35,33 @@ impl Projection {
     }
 
     /// Number of inputs, and the device of the weights.
-    pub fn input(&self) -> (i64, tch::Device) {
+    pub fn input(&self) -> (i64, Device) {
         (self.weight.size()[1], self.weight.device())
     }
+}
+
+/// Several projections of one input, each `[batch, N, out]` in the pass's kind: on a GPU as one product, whose launches
+/// would otherwise count more than its arithmetic.
+pub fn project_together(projections: &[&Projection], x: &Tensor, pass: Pass<'_>) -> Vec<Tensor> {
+    let x = x.to_kind(pass.compute);
+    if x.device() == Device::Cpu || projections.len() < 2 {
+        return projections.iter().map(|projection| projection.forward(&x, pass)).collect();
+    }
+    let widths: Vec<i64> = projections.iter().map(|projection| projection.weight.size()[0]).collect();
+    let weights: Vec<&Tensor> = projections.iter().map(|projection| &projection.weight).collect();
+    let weight = Tensor::cat(&weights, 0).to_kind(pass.compute);
+    x.linear(&weight, joined_bias(projections).map(|bias| bias.to_kind(pass.compute))).split_with_sizes(widths, -1)
+}
+
+/// The biases side by side, zeros where a projection has none; `None` where none has.
+pub fn joined_bias(projections: &[&Projection]) -> Option<Tensor> {
+    projections.iter().any(|projection| projection.bias.is_some()).then(|| {
+        let bias = |projection: &&Projection| match &projection.bias {
+            Some(bias) => bias.shallow_clone(),
+            None => projection.weight.detach().select(1, 0).zeros_like(),
+        };
+        Tensor::cat(&projections.iter().map(bias).collect::<Vec<_>>(), 0)
+    })
 }
 
 /// `x·Wᵀ` in the pass's kind: `[batch, N, in]` by `[out, in]`.

@@ -72,18 +72,17 @@ impl SynthesizedAttention {
         self.check_length(end)?;
         let capacity = state.capacity();
         ensure!(end <= capacity, "a sequence of {end} tokens is longer than its state, which has room for {capacity}");
-        let mut keys = Vec::new();
+        let projected = self.project(x, x, pass);
         let mut place = 0;
-        for part in &self.parts {
-            keys.push(part.key().map(|key| {
-                state.write(place, &self.heads(key, x, pass));
-                place += 1;
-                state.first(place - 1, end)
-            }));
-        }
-        state.write(state.values(), &self.values(x, pass));
+        let mut keep = |new: &Tensor| {
+            state.write(place, new);
+            place += 1;
+            state.first(place - 1, end)
+        };
+        let keys: Vec<Option<Tensor>> = projected.keys.iter().map(|keys| keys.as_ref().map(&mut keep)).collect();
+        let values = keep(&projected.values);
         state.length = end;
-        let scores = self.scores_at(x, first, keys, end, pass);
-        Ok(self.finish(&scores, &state.first(state.values(), end), &Mask::causal(), pass))
+        let scores = self.scores_at(&projected, first, &keys, end, pass);
+        Ok(self.finish(&scores, &values, &Mask::causal(), pass))
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tch::Device;
 
 /// The mixtures of the Synthesizer paper's tables.
-const MIXTURES: [&str; 4] = ["random+dense", "dense+vanilla", "random+vanilla", "factorized-random+vanilla"];
+pub(super) const MIXTURES: [&str; 4] = ["random+dense", "dense+vanilla", "random+vanilla", "factorized-random+vanilla"];
 const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Bf16, Precision::Fp64];
 /// Heads of 64, as those of most models; short, for speed: stock kernels ask for widths, not for lengths.
 const DIMENSIONS: Dimensions = Dimensions { d_model: 128, heads: 2, head_width: 64, max_length: 128 };

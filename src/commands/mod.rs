@@ -2,6 +2,7 @@
 
 mod ablate;
 mod attention_paths;
+mod bench;
 mod completions;
 mod data;
 mod doctor;
@@ -34,6 +35,8 @@ pub fn run(cli: Cli, build: Build) -> Result<()> {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Ablate(arguments) => ablate::run(&arguments, cli.quiet, cli.verbose),
+        Command::Bench(arguments) => bench::run(&arguments, build),
+        Command::BenchCell { job } => bench::run_cell(&job),
         Command::Data(arguments) => data::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments, build),
         Command::Completions { shell } => completions::run(shell),

@@ -107,5 +107,6 @@ pub fn computed_on(device: Device) -> ComputedOn {
         },
         threads: tch::get_num_threads() as u64,
         libtorch: context::loaded_version(),
+        driver: matches!(device, Device::Cuda(_)).then(crate::device::driver_version).flatten(),
     }
 }

@@ -46,11 +46,6 @@ impl<'a> GreedyDecoder<'a> {
         self.sequences()?.step(true)
     }
 
-    /// Whether the step before was replayed from a record, or would be now.
-    pub fn is_recorded(&self) -> bool {
-        self.sequences.as_ref().is_some_and(|sequences| sequences.is_recorded(true))
-    }
-
     /// Waits for the steps so far; answers the tokens of each sequence.
     ///
     /// # Errors
@@ -59,6 +54,11 @@ impl<'a> GreedyDecoder<'a> {
         let sequences = self.sequences()?;
         let tokens = sequences.tokens(0..sequences.length() + 1).f_to_device(Device::Cpu)?;
         Ok(Vec::<Vec<i64>>::try_from(tokens.contiguous())?)
+    }
+
+    /// Whether steps are replayed from records.
+    pub fn captured(&self) -> bool {
+        self.sequences.as_ref().is_some_and(Sequences::captured)
     }
 
     fn sequences(&mut self) -> Result<&mut Sequences<'a>> {

@@ -137,18 +137,17 @@ impl<'a> Sequences<'a> {
         Ok(())
     }
 
+    /// Whether steps are replayed from records.
+    pub fn captured(&self) -> bool {
+        self.replays.replaying()
+    }
+
     /// How far the step at `position` reads. The stock kernel stops at the position itself.
     fn reach(&self, position: i64) -> i64 {
         match self.cached {
             Some(_) if self.model.is_dot_product() => self.state.capacity(),
             _ => reach(position, self.model.decoder().max_length()),
         }
-    }
-
-    /// Whether the step before was replayed from a record, or would be now.
-    pub fn is_recorded(&self, choose: bool) -> bool {
-        let reach = self.reach((self.length() - 1).max(0));
-        self.replays.recorded(&[reach, i64::from(choose)])
     }
 
     /// Logits of the next token, `[batch, vocabulary]` in the kind of computation: overwritten by the next step.

@@ -60,6 +60,11 @@ impl Layers {
         Ok(layers)
     }
 
+    /// No keys yet: settings alone make the experiment of `command`.
+    pub(crate) fn of_command(command: &str) -> Self {
+        Self { table: Table::new(), origins: Provenance::of_command(command), set: Vec::new() }
+    }
+
     /// The keys that the files give.
     pub(super) fn table_mut(&mut self) -> &mut Table {
         &mut self.table

@@ -19,6 +19,8 @@ pub(crate) enum Origin {
     },
     /// `--set TEXT`.
     Set(String),
+    /// Another argument as the user gave it, or may give it, such as `--models 512x6x8x2048`.
+    Argument(String),
 }
 
 impl Display for Origin {
@@ -26,6 +28,7 @@ impl Display for Origin {
         match self {
             Origin::File { file, line, .. } => write!(f, "{file}:{line}"),
             Origin::Set(text) => write!(f, "--set {text}"),
+            Origin::Argument(text) => f.write_str(text),
         }
     }
 }
@@ -43,6 +46,11 @@ impl Provenance {
         let mut provenance = Self { file: file.to_owned(), origins: BTreeMap::new() };
         provenance.add_table("", text, table);
         provenance
+    }
+
+    /// No origins yet; `command` stands where a file's name would.
+    pub(crate) fn of_command(command: &str) -> Self {
+        Self { file: command.to_owned(), origins: BTreeMap::new() }
     }
 
     fn add_table(&mut self, prefix: &str, text: &str, table: &DeTable<'_>) {

@@ -2,6 +2,7 @@
 
 use super::{TensorPointer, check, device_index};
 use libc::{c_char, c_int};
+use serde::{Deserialize, Serialize};
 use std::ffi::CStr;
 use tch::{Device, TchError, Tensor};
 
@@ -76,8 +77,9 @@ pub fn cuda_device(index: usize) -> Option<(String, i32)> {
     }
 }
 
-/// The kernels behind scaled_dot_product_attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The kernels behind scaled_dot_product_attention that libtorch may choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SdpBackends {
     /// FlashAttention.
     pub flash: bool,
@@ -90,35 +92,54 @@ pub struct SdpBackends {
 }
 
 impl SdpBackends {
-    /// libtorch's own setting.
-    pub const ALL: SdpBackends = SdpBackends { flash: true, efficient: true, math: true, cudnn: true };
+    /// Those whose backward passes give the same bytes each time.
+    pub const DETERMINISTIC: SdpBackends = SdpBackends { flash: true, efficient: true, math: true, cudnn: false };
 }
 
 /// Sets which kernels scaled_dot_product_attention may choose from, for the whole process.
 ///
 /// # Errors
 /// What libtorch reports.
-pub fn set_sdp_backends(backends: SdpBackends) -> Result<(), TchError> {
+fn set_sdp_backends(backends: SdpBackends) -> Result<(), TchError> {
     let bit = |on: bool, bit: c_int| if on { bit } else { 0 };
     let bits = bit(backends.flash, 1) | bit(backends.efficient, 2) | bit(backends.math, 4) | bit(backends.cudnn, 8);
     // SAFETY: takes a number only.
     check(unsafe { synth_sdp_backends(bits) })
 }
 
-/// Refuses operations without a deterministic algorithm, for the whole process. To be called before the first
-/// product on a GPU.
-///
-/// # Errors
-/// What libtorch reports.
-pub fn set_deterministic(on: bool) -> Result<(), TchError> {
-    const CUBLAS_WORKSPACE: &str = "CUBLAS_WORKSPACE_CONFIG";
-    if on && std::env::var_os(CUBLAS_WORKSPACE).is_none() {
-        // SAFETY: called while one thread sets a training up; no other reads or writes the environment then.
-        // cuBLAS reads it when its first handle is made, and gives the same bits only with this setting.
-        unsafe { std::env::set_var(CUBLAS_WORKSPACE, ":4096:8") };
+/// What libtorch and cuBLAS choose their algorithms by, besides shapes, device and versions. The same of these give the
+/// same choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Algorithms {
+    /// Kernels of the attention's fused path.
+    pub attention: SdpBackends,
+    /// cuBLAS's workspace, as its variable `CUBLAS_WORKSPACE_CONFIG` writes it.
+    pub cublas_workspace: String,
+}
+
+const CUBLAS_WORKSPACE: &str = "CUBLAS_WORKSPACE_CONFIG";
+
+impl Algorithms {
+    /// Those of this process: what the environment says, or else what gives the same bytes each time.
+    pub fn of_this_process() -> Self {
+        let cublas_workspace = std::env::var(CUBLAS_WORKSPACE).unwrap_or_else(|_| ":4096:8".into());
+        Self { attention: SdpBackends::DETERMINISTIC, cublas_workspace }
     }
-    // SAFETY: takes a flag only.
-    check(unsafe { synth_deterministic(on) })
+
+    /// Refuses operations without a deterministic algorithm, and takes these choices, for the whole process. To be
+    /// called before the first product on a GPU.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn fix(&self) -> Result<(), TchError> {
+        // SAFETY: called while one thread sets a training up; no other reads or writes the environment then.
+        // cuBLAS reads it when its first handle is made, and gives the same bits only with some settings.
+        unsafe { std::env::set_var(CUBLAS_WORKSPACE, &self.cublas_workspace) };
+        set_sdp_backends(self.attention)?;
+        // SAFETY: takes a flag only.
+        check(unsafe { synth_deterministic(true) })
+    }
 }
 
 /// The state of a device's default generator.

@@ -2,7 +2,8 @@
 
 use super::check;
 use libc::{c_char, c_int, c_void};
-use std::cell::OnceCell;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 use tch::{Device, TchError};
 
 unsafe extern "C" {
@@ -16,14 +17,20 @@ unsafe extern "C" {
     fn synth_graph_free(graph: *mut c_void);
 }
 
+/// The name of a pool of memory, in use as long as a graph has it.
+type Pool = Rc<[u64; 2]>;
+
 thread_local! {
-    /// The pool that all graphs of a thread take their memory from: they run one after the other, and none needs what
-    /// another left.
-    static POOL: OnceCell<[u64; 2]> = const { OnceCell::new() };
+    /// The pool of this thread's graphs, shared because they run one after the other and none needs what another left.
+    /// A pool that no graph has is gone, and its name with it.
+    static POOL: RefCell<Weak<[u64; 2]>> = const { RefCell::new(Weak::new()) };
 }
 
 /// A recorded step.
-pub struct CudaGraph(*mut c_void);
+pub struct CudaGraph {
+    graph: *mut c_void,
+    _pool: Pool,
+}
 
 /// Lets this thread's work on a CUDA device run on a stream of its own from now on: the default stream cannot be
 /// recorded. Does nothing the second time, or on the CPU.
@@ -60,10 +67,10 @@ impl CudaGraph {
         // SAFETY: `pool` is a pool's name; on success `graph` is a new graph, which `CudaGraph` frees.
         check(unsafe { synth_empty_cache() })?;
         check(unsafe { synth_graph_begin(pool.as_ptr(), &mut graph) })?;
-        let graph = CudaGraph(graph);
+        let graph = CudaGraph { graph, _pool: pool };
         let stepped = step();
         // SAFETY: the graph is alive; recording ends in every case.
-        let ended = check(unsafe { synth_graph_end(graph.0) });
+        let ended = check(unsafe { synth_graph_end(graph.graph) });
         // The step's own error is the cause of the other.
         stepped?;
         ended?;
@@ -76,25 +83,27 @@ impl CudaGraph {
     /// What libtorch reports.
     pub fn replay(&self) -> Result<(), TchError> {
         // SAFETY: the graph is alive.
-        check(unsafe { synth_graph_replay(self.0) })
+        check(unsafe { synth_graph_replay(self.graph) })
     }
 }
 
 impl Drop for CudaGraph {
     fn drop(&mut self) {
         // SAFETY: made by `synth_graph_begin`, freed once.
-        unsafe { synth_graph_free(self.0) }
+        unsafe { synth_graph_free(self.graph) }
     }
 }
 
-fn pool() -> Result<[u64; 2], TchError> {
-    POOL.with(|cell| {
-        if let Some(pool) = cell.get() {
-            return Ok(*pool);
+fn pool() -> Result<Pool, TchError> {
+    POOL.with_borrow_mut(|current| {
+        if let Some(pool) = current.upgrade() {
+            return Ok(pool);
         }
-        let mut pool = [0; 2];
+        let mut name = [0; 2];
         // SAFETY: the shim writes two numbers.
-        check(unsafe { synth_graph_pool(pool.as_mut_ptr()) })?;
-        Ok(*cell.get_or_init(|| pool))
+        check(unsafe { synth_graph_pool(name.as_mut_ptr()) })?;
+        let pool = Rc::new(name);
+        *current = Rc::downgrade(&pool);
+        Ok(pool)
     })
 }

@@ -1,11 +1,12 @@
 //! Memory of devices, as libtorch's allocator counts it.
 
-use super::check;
+use super::{TensorPointer, check};
 use libc::{c_char, c_int};
-use tch::TchError;
+use tch::{TchError, Tensor};
 
 unsafe extern "C" {
     fn synth_memory(device: c_int, bytes: *mut i64) -> *mut c_char;
+    fn synth_pinned(tensor: TensorPointer, pinned: *mut TensorPointer) -> *mut c_char;
     fn synth_memory_reset_peak(device: c_int) -> *mut c_char;
 }
 
@@ -45,4 +46,15 @@ pub fn cuda_memory(index: usize) -> Result<CudaMemory, TchError> {
 pub fn reset_cuda_peak(index: usize) -> Result<(), TchError> {
     // SAFETY: takes a number only.
     check(unsafe { synth_memory_reset_peak(index as c_int) })
+}
+
+/// A copy of a CPU tensor in pinned memory, from which a GPU copies while the host goes on.
+///
+/// # Errors
+/// What libtorch reports, an absent device first of all.
+pub fn pinned(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let mut pinned = std::ptr::null_mut();
+    // SAFETY: a live tensor; on success `pinned` is a new tensor that we own.
+    check(unsafe { synth_pinned(tensor.as_ptr() as TensorPointer, &mut pinned) })?;
+    Ok(unsafe { Tensor::from_ptr(pinned) })
 }

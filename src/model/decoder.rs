@@ -68,6 +68,11 @@ impl Decoder {
         self.through(tokens, 0, pass, |_, block, x| block.forward(x, &Mask::causal(), pass))
     }
 
+    /// The table of that projection, `[vocabulary, d_model]`.
+    pub fn output(&self) -> &Tensor {
+        &self.output
+    }
+
     /// Embeddings of `tokens`, the first at position `first`, through every block and the last norm.
     fn through(
         &self,
@@ -84,11 +89,6 @@ impl Decoder {
             x = block(i, layer, &x)?;
         }
         Ok(self.norm.forward(&x))
-    }
-
-    /// The table of the projection to logits, `[vocabulary, d_model]`.
-    pub fn output(&self) -> &Tensor {
-        &self.output
     }
 
     /// Number of tokens that it knows.

@@ -6,5 +6,6 @@ pub mod norm;
 pub mod options;
 pub mod positions;
 pub mod size;
+pub mod vocabulary_loss;
 
 pub use decoder::{Decoder, DecoderState};

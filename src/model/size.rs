@@ -49,6 +49,20 @@ pub fn decoder_flops(
     blocks + 2 * tokens * d_model * u128::from(vocabulary)
 }
 
+/// Operations, as [`decoder_flops`] counts them, of one decoding step of `batch` sequences: one token each, which sees
+/// `visible` positions, itself included. What earlier tokens left is read, not computed again.
+pub fn decoder_step_flops(
+    model: &ModelOptions,
+    attention: &AttentionOptions,
+    vocabulary: u64,
+    (batch, visible): (u64, u64),
+) -> u128 {
+    let forward = |length| decoder_flops(model, attention, vocabulary, (batch, length));
+    // Over N tokens a forward pass costs N times what a token costs, and N² times what a pair of tokens costs.
+    let pair = (forward(2) - 2 * forward(1)) / 2;
+    forward(1) + pair * (u128::from(visible) - 1)
+}
+
 /// Bytes that training needs at least: weights, and of the trained ones gradients and AdamW's two moments.
 pub fn training_bytes(size: Size, bytes_per_number: u128) -> u128 {
     let trained = size.total - size.frozen;
@@ -92,6 +106,23 @@ mod tests {
         };
         let (hybrid, one, other) = (of(&[vanilla, random]), of(&[vanilla; 2]), of(&[random; 2]));
         assert_eq!((2 * hybrid.0, 2 * hybrid.1), (one.0 + other.0, one.1 + other.1));
+    }
+
+    #[test]
+    fn decoding_reads_what_a_whole_pass_computes() {
+        let model = ModelOptions { layers: 3, d_model: 12, heads: 3, max_length: 9, ..Default::default() };
+        for kind in Kind::all() {
+            let attention = AttentionOptions { kind: Some(kind), ..Default::default() };
+            let step = |visible| decoder_step_flops(&model, &attention, 11, (4, visible));
+            let whole = |length| decoder_flops(&model, &attention, 11, (4, length));
+            assert_eq!(step(1), whole(1), "{kind}");
+            // A whole pass counts masked pairs: that of 7 tokens has 7 · 7, the steps 1 + … + 7 of them.
+            let masked = (7 * 6 / 2) * (step(2) - step(1));
+            assert_eq!((1..=7).map(step).sum::<u128>() + masked, whole(7), "{kind}");
+        }
+        // Two products over a width of 4 for each of 3 heads, 3 layers and 4 sequences.
+        let vanilla = |visible| decoder_step_flops(&model, &AttentionOptions::default(), 11, (4, visible));
+        assert_eq!(vanilla(6) - vanilla(5), 2 * 2 * 4 * 3 * 3 * 4);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #[cfg(cuda_graphs)]
 use crate::libtorch::copy_ahead::CopyAhead;
+use crate::libtorch::memory::pinned;
 use crate::panics;
 use anyhow::Result;
 use std::collections::{HashMap, VecDeque};
@@ -225,7 +226,7 @@ impl<T> Sent<T> {
             shapes.push(array.shape);
         }
         let words = Tensor::f_from_slice(&header)?;
-        let words = if device == Device::Cpu { words } else { words.f_pin_memory(device)? };
+        let words = if device == Device::Cpu { words } else { pinned(&words)? };
         Ok(Self { words, header: length, shapes, note })
     }
 

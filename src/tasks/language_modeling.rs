@@ -4,13 +4,14 @@ use super::feed::{Feed, HostArray, HostBatch, Packet, Places};
 use super::{Batches, Evaluation, Request, Task};
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
-use crate::data::blocks::{Batch, Blocks, IGNORED};
+use crate::data::blocks::{Batch, Blocks};
 use crate::data::order::TrainOrder;
 use crate::data::splits::Splits;
 use crate::data::tokenizer::Tokenizer;
 use crate::libtorch::replay::Replays;
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
+use crate::model::vocabulary_loss::{Prediction, predict, vocabulary_loss};
 use crate::parameters::Parameters;
 use crate::randomness::DropoutKey;
 use crate::runs::Split;
@@ -18,23 +19,25 @@ use anyhow::{Context, Result};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A decoder, its training order, and the texts that it is measured on.
 pub struct LanguageModeling {
     parameters: Parameters,
     model: Decoder,
     tokenizer: Tokenizer,
-    train: Arc<TrainBatches>,
+    train: Arc<BlockBatches>,
     held_out: Vec<(Split, HeldOut)>,
     rows: usize,
     measuring: RefCell<Measuring>,
 }
 
-/// The blocks of the train split in their order, some to a micro-batch.
-struct TrainBatches {
-    order: TrainOrder,
-    rows: usize,
+/// Blocks in the order of training, some to a micro-batch.
+pub struct BlockBatches {
+    /// The blocks in their order.
+    pub order: TrainOrder,
+    /// Blocks of a micro-batch.
+    pub rows: usize,
 }
 
 /// A text that is measured, whole and as tokens.
@@ -51,7 +54,7 @@ struct Measuring {
     right: Tensor, // int64 scalar
 }
 
-impl Batches for TrainBatches {
+impl Batches for BlockBatches {
     fn micro_batch(&self, index: u64) -> HostBatch {
         self.order.batch(index * self.rows as u64, self.rows).into()
     }
@@ -95,7 +98,7 @@ impl LanguageModeling {
             Blocks::new(tokenizer.encode(text), block).with_context(|| format!("the {name} split is too short"))
         };
         let order = TrainOrder::new(Arc::new(cut("train", &splits.train)?), seed);
-        let train = Arc::new(TrainBatches { order, rows });
+        let train = Arc::new(BlockBatches { order, rows });
         let mut held_out = Vec::new();
         for (split, text) in [(Split::Validation, splits.validation), (Split::Test, splits.test)] {
             if let Some(text) = text {
@@ -108,23 +111,18 @@ impl LanguageModeling {
         Ok(Self { parameters, model, tokenizer, train, held_out, rows, measuring })
     }
 
-    /// Logits as `[rows · length, vocabulary]` in float32 (float64 in float64), and targets as one row.
-    fn logits(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<(Tensor, Tensor)> {
+    /// What the model projects to the vocabulary, as `[rows · length, d_model]`, and targets as one row.
+    fn hidden(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<(Tensor, Tensor)> {
         let [inputs, targets] = arrays else { unreachable!("a batch of two arrays") };
-        let logits = self.model.forward(inputs, pass)?;
-        let vocabulary = logits.size()[2];
-        let kind = if logits.kind() == Kind::Double { Kind::Double } else { Kind::Float };
-        Ok((logits.view([-1, vocabulary]).to_kind(kind), targets.view([-1])))
+        Ok((self.model.hidden(inputs, pass)?.flatten(0, 1), targets.view([-1])))
     }
-}
 
-impl LanguageModeling {
     /// Adds the loss of a batch to `nats` and the number of right first choices to `right`; answers the choices.
     fn measure(&self, arrays: &[Tensor], compute: Kind, (nats, right): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let (logits, targets) = self.logits(arrays, Pass::evaluation(compute))?;
-        let losses = logits.cross_entropy_loss(&targets, None::<&Tensor>, Reduction::None, IGNORED, 0.0);
-        let best = logits.argmax(-1, false);
-        let _ = nats.shallow_clone().g_add_(&losses.sum(Kind::Double));
+        let pass = Pass::evaluation(compute);
+        let (hidden, targets) = self.hidden(arrays, pass)?;
+        let Prediction { nats: of_batch, best } = predict(&hidden, self.model.output(), &targets, pass);
+        let _ = nats.shallow_clone().g_add_(&of_batch);
         let _ = right.shallow_clone().g_add_(&best.eq_tensor(&targets).sum(Kind::Int64));
         Ok(best)
     }
@@ -148,8 +146,8 @@ impl Task for LanguageModeling {
     }
 
     fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Tensor> {
-        let (logits, targets) = self.logits(arrays, pass)?;
-        Ok(logits.cross_entropy_loss(&targets, None::<&Tensor>, Reduction::Sum, IGNORED, 0.0))
+        let (hidden, targets) = self.hidden(arrays, pass)?;
+        Ok(vocabulary_loss(&hidden, self.model.output(), &targets, pass)?)
     }
 
     fn metric_names(&self) -> &'static [&'static str] {

@@ -1,6 +1,7 @@
 //! `state.json`: where training stands, but for weights and optimizer.
 
 use super::meter::MeterState;
+use crate::libtorch::context::Algorithms;
 use crate::runs::{Best, regular};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct TrainState {
     pub elapsed_s: f64,
     /// Where it was computed: the same bytes are promised for the same of these.
     pub computed_on: ComputedOn,
+    /// With `train.deterministic` on CUDA, what the choice of algorithms follows from: a resumed run takes it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithms: Option<Algorithms>,
 }
 
 /// What the last bits of a result depend on.
@@ -47,6 +51,9 @@ pub struct ComputedOn {
     pub threads: u64,
     /// libtorch's version.
     pub libtorch: String,
+    /// The NVIDIA driver's version, on a GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
 }
 
 impl TrainState {
@@ -64,6 +71,7 @@ impl TrainState {
             timed_tokens: 0,
             elapsed_s: 0.0,
             computed_on,
+            algorithms: None,
         }
     }
 

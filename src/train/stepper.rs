@@ -34,6 +34,7 @@ pub struct Stepper<'a> {
     feed: Feed<Note>,
     places: Places,
     replays: Replays,
+    newest: Option<Fed<Note>>,
 }
 
 /// What the host wants to know of a micro-batch.
@@ -54,7 +55,7 @@ impl<'a> Stepper<'a> {
         let replays = Replays::new(device, graphs)?;
         let accumulate = course.accumulate;
         let feed = Feed::new(device, packets(update.task.batches(), course))?;
-        Ok(Self { update, accumulate, feed, places: Places::new(device), replays })
+        Ok(Self { update, accumulate, feed, places: Places::new(device), replays, newest: None })
     }
 
     /// Does the next update; answers its number of target tokens.
@@ -65,17 +66,33 @@ impl<'a> Stepper<'a> {
         let mut tokens = 0;
         for number in 1..=self.accumulate {
             let fed = self.feed.next(&mut self.places)?.context("the course of updates has ended")?;
-            tch::manual_seed(fed.note.generator as i64);
             tokens = fed.note.tokens;
             self.pass(&fed, number == self.accumulate, meter)?;
+            self.newest = Some(fed);
         }
         meter.count(tokens);
         Ok(tokens)
     }
 
+    /// Does another update on the newest micro-batch, with its learning rate and its dropout: what an update takes where
+    /// data costs nothing.
+    ///
+    /// # Errors
+    /// What model or libtorch report; where there was no step.
+    pub fn repeat(&mut self, meter: &mut Meter) -> Result<()> {
+        let fed = self.newest.take().context("no batch to repeat")?;
+        for number in 1..=self.accumulate {
+            self.pass(&fed, number == self.accumulate, meter)?;
+        }
+        meter.count(fed.note.tokens);
+        self.newest = Some(fed);
+        Ok(())
+    }
+
     /// A micro-batch, and after the last one the update: one record where there is one of each.
     fn pass(&mut self, fed: &Fed<Note>, last: bool, meter: &Meter) -> Result<()> {
         let (update, sums) = (&self.update, meter.sums());
+        tch::manual_seed(fed.note.generator as i64);
         let inputs = StepInputs::of(&fed.header);
         if self.accumulate == 1 {
             return self.replays.run(&fed.key, &mut || {
@@ -90,9 +107,9 @@ impl<'a> Stepper<'a> {
         }
     }
 
-    /// Whether updates on batches of these shapes are replayed from a record.
-    pub fn recorded(&self, key: &[i64]) -> bool {
-        self.replays.recorded(key)
+    /// Whether updates are replayed from records.
+    pub fn captured(&self) -> bool {
+        self.replays.replaying()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line as a user types it: what works, what is refused and how, and full and read-only disks.
 
 mod arguments;
+mod bench;
 mod configurations;
 mod disks;
 mod evaluation;

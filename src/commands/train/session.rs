@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
     pub fn train(&self, start: Start, signals: &Signals) -> Result<Summary> {
         let experiment = &self.plan.experiment;
         let Start { optimizer, state, last } = start;
-        self.prepare_device()?;
+        self.prepare_device(&state)?;
         self.checkpoints.discard_after(last)?;
         if let Some(best) = &state.best {
             self.checkpoints.point(Pointer::Best, best.step)?;
@@ -92,11 +92,13 @@ impl<'a> Session<'a> {
         index::rebuild(self.folder.experiment())
     }
 
-    fn prepare_device(&self) -> Result<()> {
+    fn prepare_device(&self, state: &TrainState) -> Result<()> {
         if let Device::Cuda(index) = self.plan.device {
             memory::reset_cuda_peak(index)?;
         }
-        context::set_deterministic(self.plan.experiment.train.deterministic)?;
+        if let Some(algorithms) = &state.algorithms {
+            algorithms.fix()?;
+        }
         Ok(())
     }
 

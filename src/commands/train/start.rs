@@ -4,11 +4,13 @@ use super::plan::Plan;
 use crate::checkpoints::store::{Pointer, name_of};
 use crate::checkpoints::{Checkpoints, tensors};
 use crate::commands::setup;
+use crate::libtorch::context::Algorithms;
 use crate::tasks::Task;
 use crate::train::optimizer::AdamW;
 use crate::train::state::{ComputedOn, TrainState};
 use anyhow::{Context, Result};
 use std::path::Path;
+use tch::Device;
 
 /// The state that a training starts from; the weights are in the task's model.
 pub struct Start {
@@ -31,8 +33,11 @@ impl Start {
         let last = checkpoints.pointed(Pointer::Last)?;
         let optimizer = AdamW::new(task.parameters(), &plan.experiment.optimizer)?;
         let now = setup::computed_on(plan.device);
+        let fixed = plan.experiment.train.deterministic && plan.device != Device::Cpu;
         let Some(step) = last else {
-            return Ok(Self { optimizer, state: TrainState::start(now), last });
+            let mut state = TrainState::start(now);
+            state.algorithms = fixed.then(Algorithms::of_this_process);
+            return Ok(Self { optimizer, state, last });
         };
         let mut state = load(&checkpoints.path(step)?, task, &optimizer).with_context(|| {
             format!("cannot go on from {}; restore it, or start anew with --overwrite or --run NAME", name_of(step))
@@ -41,6 +46,7 @@ impl Start {
             warn_of_another_machine(&state.computed_on, &now);
             state.computed_on = now;
         }
+        state.algorithms = fixed.then(|| state.algorithms.unwrap_or_else(Algorithms::of_this_process));
         tracing::info!("going on from {} in {}", name_of(step), plan.folder().display());
         Ok(Self { optimizer, state, last })
     }
@@ -55,6 +61,9 @@ fn load(folder: &Path, task: &dyn Task, optimizer: &AdamW) -> Result<TrainState>
 }
 
 fn warn_of_another_machine(before: &ComputedOn, now: &ComputedOn) {
-    let told = |on: &ComputedOn| format!("{} with {} threads and libtorch {}", on.device, on.threads, on.libtorch);
+    let told = |on: &ComputedOn| {
+        let driver = on.driver.as_ref().map_or(String::new(), |driver| format!(" and driver {driver}"));
+        format!("{} with {} threads, libtorch {}{driver}", on.device, on.threads, on.libtorch)
+    };
     tracing::warn!("the run was computed on {}, now on {}: the last bits may differ", told(before), told(now));
 }

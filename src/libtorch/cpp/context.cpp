@@ -27,6 +27,8 @@ char* synth_deterministic(bool on) {
   SHIM(
     auto& context = at::globalContext();
     context.setDeterministicAlgorithms(on, false);
+    // Nothing reads memory before it is written: filling it with NaN first would only cost time.
+    context.setDeterministicFillUninitializedMemory(false);
     context.setDeterministicCuDNN(on);
     if (on) context.setBenchmarkCuDNN(false))
 }
@@ -45,6 +47,9 @@ char* synth_generator_set(int index, Tensor* state) {
     std::lock_guard<std::mutex> lock(generator.mutex());
     generator.set_state(*state))
 }
+
+// A copy in pinned memory; tch's own call warns each time of an argument that it cannot leave out.
+char* synth_pinned(Tensor* tensor, Tensor** pinned) { SHIM(*pinned = new Tensor(tensor->pin_memory())) }
 
 // Bytes: allocated, its peak, reserved, its peak, free on the device, in all on the device.
 char* synth_memory(int index, int64_t* bytes) {

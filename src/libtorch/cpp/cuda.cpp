@@ -24,25 +24,37 @@ static void order(c10::Stream before, c10::Stream after) {
 
 // A graph whose recording may fail without harm to what runs after it.
 struct Graph : at::cuda::CUDAGraph {
-  void end() {
+  void begin(c10::MempoolId_t pool) {
     try {
-      capture_end();
+      capture_begin(pool, cudaStreamCaptureModeThreadLocal); // other threads, the data's, may call CUDA meanwhile
     } catch (...) {
-      abandon();
+      release_generators();
       throw;
     }
   }
 
-  // What libtorch leaves as if recording went on: generators, and the allocator.
-  void abandon() {
+  void end() {
+    try {
+      capture_end();
+    } catch (...) {
+      release_generators();
+      release_memory();
+      throw;
+    }
+  }
+
+  // libtorch leaves generators and allocator as if recording went on.
+  void release_generators() {
     for (auto& [state, increment] : captured_generator_states_) state->capturing_ = false;
+  }
+
+  void release_memory() {
     try {
       c10::cuda::CUDACachingAllocator::endAllocateToPool(capture_dev_, mempool_id_);
     } catch (const c10::Error&) {
       // It had been told already.
     }
     c10::cuda::CUDACachingAllocator::releasePool(capture_dev_, mempool_id_);
-    (void)cudaGetLastError();
   }
 };
 
@@ -93,11 +105,10 @@ char* synth_graph_pool(uint64_t* pool) {
     pool[1] = handle.second)
 }
 
-// Thread-local: other threads, autograd's and the data's, may call CUDA meanwhile.
 char* synth_graph_begin(const uint64_t* pool, Graph** out) {
   SHIM(
     auto graph = std::make_unique<Graph>();
-    graph->capture_begin({pool[0], pool[1]}, cudaStreamCaptureModeThreadLocal);
+    graph->begin({pool[0], pool[1]});
     *out = graph.release())
 }
 

@@ -1,0 +1,219 @@
+//! The loss of a projection to the vocabulary, some rows at a time: logits of all tokens never stand in memory.
+//!
+//! The gradient is computed on the way, while a chunk's logits are there, and waits for the backward pass in the sizes
+//! of the input and the table. Beyond these nothing is larger than a chunk: its logits in the pass's kind, whose place
+//! their gradient then takes, and their logarithms of probabilities in float32.
+
+use crate::attention::Pass;
+use crate::attention::scores::at_least_float;
+use crate::libtorch::autograd::attach_backward;
+use std::ops::Range;
+use tch::{Device, Kind, TchError, Tensor, no_grad};
+
+/// Logits of a chunk at most, but for [`CHUNK_ROWS`]: on the CPU 32 MiB in float32, on CUDA 64 MiB in bfloat16 beside
+/// 128 MiB in float32. A chunk's products read or write the whole table: over fewer rows they are slower.
+const CHUNK_LOGITS: i64 = 1 << 23;
+const CHUNK_LOGITS_ON_CUDA: i64 = 1 << 25;
+/// Chunks have a multiple of so many rows, as suits the products' tiles.
+const CHUNK_ROWS: i64 = 64;
+
+/// The sum over rows of −log softmax(x·tableᵀ)[target] in nats: a float32 scalar, float64 in float64.
+///
+/// `x` is `[tokens, d_model]`, `table` `[vocabulary, d_model]`, `targets` int64 `[tokens]`, negative where a row does
+/// not count. Logits and their gradient are rounded once to the pass's kind; softmax, loss and the sums of
+/// gradients are float32 (the CPU rounds a chunk's products in bfloat16 before it adds them up).
+///
+/// # Errors
+/// What libtorch reports.
+pub fn vocabulary_loss(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> Result<Tensor, TchError> {
+    loss_in_chunks(x, table, targets, pass, chunk_rows(table))
+}
+
+/// What a model says of some tokens.
+pub struct Prediction {
+    /// Σ −log softmax(logits)[target], a float64 scalar.
+    pub nats: Tensor,
+    /// The id with the highest logit, int64 `[tokens]`; any id where there is no target.
+    pub best: Tensor,
+}
+
+/// [`vocabulary_loss`] without a gradient, and what would have been predicted.
+pub fn predict(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> Prediction {
+    predict_in_chunks(x, table, targets, pass, chunk_rows(table))
+}
+
+/// Rows of a chunk for a table of this size.
+fn chunk_rows(table: &Tensor) -> i64 {
+    let logits = if table.device() == Device::Cpu { CHUNK_LOGITS } else { CHUNK_LOGITS_ON_CUDA };
+    (logits / table.size()[0] / CHUNK_ROWS).max(1) * CHUNK_ROWS
+}
+
+/// `tokens` rows in chunks of `rows` and a rest.
+fn chunks(tokens: i64, rows: i64) -> impl Iterator<Item = Range<i64>> {
+    (0..tokens).step_by(rows as usize).map(move |start| start..(start + rows).min(tokens))
+}
+
+fn loss_in_chunks(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>, rows: i64) -> Result<Tensor, TchError> {
+    let mut gradients = Gradients::new(x, table);
+    let nats = no_grad(|| {
+        let head = Head::new(x, table, targets, pass);
+        let losses = chunks(x.size()[0], rows).map(|rows| {
+            let chunk = head.chunk(rows);
+            let losses = chunk.losses();
+            gradients.add(chunk, &head);
+            losses
+        });
+        Tensor::cat(&losses.collect::<Vec<_>>(), 0).sum(None::<Kind>)
+    });
+    let backward = move |upstream: &[Tensor]| no_grad(|| gradients.times(&upstream[0]));
+    attach_backward(&[x, table], &[&nats], Box::new(backward))?;
+    Ok(nats)
+}
+
+fn predict_in_chunks(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>, rows: i64) -> Prediction {
+    no_grad(|| {
+        let head = Head::new(x, table, targets, pass);
+        let (losses, best): (Vec<_>, Vec<_>) = chunks(x.size()[0], rows)
+            .map(|rows| {
+                let chunk = head.chunk(rows);
+                (chunk.losses(), chunk.logits.argmax(-1, false))
+            })
+            .unzip();
+        Prediction { nats: Tensor::cat(&losses, 0).sum(Kind::Double), best: Tensor::cat(&best, 0) }
+    })
+}
+
+/// Whether a gradient of `x` will be asked for: what is computed of it has a history then. Of no row nothing is computed.
+fn differentiated(x: &Tensor) -> bool {
+    x.narrow(0, 0, 0).neg().requires_grad()
+}
+
+/// The projection of all rows, of which a chunk at a time is computed.
+struct Head {
+    x: Tensor,       // [tokens, d_model]
+    table: Tensor,   // [vocabulary, d_model], in the kind of products
+    places: Tensor,  // int64 [tokens, 1]: the targets, 0 where there is none
+    ignored: Tensor, // bool [tokens, 1]
+}
+
+/// Some rows of it.
+struct Chunk {
+    x: Tensor,             // [rows, d_model], in the kind of products
+    logits: Tensor,        // [rows, vocabulary], likewise
+    log_softmax: Tensor,   // [rows, vocabulary], at least float32
+    log_of_target: Tensor, // [rows, 1]
+    ignored: Tensor,       // bool [rows, 1]
+    rows: Range<i64>,
+    places: Tensor,
+}
+
+impl Head {
+    fn new(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> Self {
+        let targets = targets.view([-1, 1]);
+        Self {
+            x: x.detach(),
+            table: table.detach().to_kind(pass.compute),
+            places: targets.clamp_min(0),
+            ignored: targets.less(0),
+        }
+    }
+
+    fn chunk(&self, rows: Range<i64>) -> Chunk {
+        let cut = |all: &Tensor| all.narrow(0, rows.start, rows.end - rows.start);
+        let (places, ignored) = (cut(&self.places), cut(&self.ignored));
+        // Zeros instead of rows that do not count: these add nothing to the table's gradient, whatever they hold.
+        let x = cut(&self.x).to_kind(self.table.kind()).masked_fill(&ignored, 0.0);
+        let logits = x.mm(&self.table.tr());
+        let log_softmax = log_softmax(&logits);
+        let log_of_target = log_softmax.gather(1, &places, false);
+        Chunk { x, logits, log_softmax, log_of_target, ignored, rows, places }
+    }
+}
+
+/// Logarithms of probabilities in at least float32; on CUDA bfloat16 is read as it is.
+fn log_softmax(logits: &Tensor) -> Tensor {
+    if on_cuda_in_bfloat16(logits) {
+        logits.internal_log_softmax(-1, true)
+    } else {
+        at_least_float(logits).log_softmax(-1, None::<Kind>)
+    }
+}
+
+impl Chunk {
+    /// −log softmax(logits)[target], `[rows]`; 0 where there is no target.
+    fn losses(&self) -> Tensor {
+        self.log_of_target.neg().masked_fill(&self.ignored, 0.0).view([-1])
+    }
+
+    /// softmax − onehot in the kind of products, computed in float32 and rounded once. It takes the logits' place.
+    /// Rows without a target have values, too, which nobody may use.
+    fn gradient(self) -> Tensor {
+        let mut gradient = self.log_softmax.exp_out(&self.logits);
+        let at_target = (self.log_of_target.exp() - 1.0).to_kind(gradient.kind());
+        gradient.scatter_(1, &self.places, &at_target)
+    }
+}
+
+/// The gradients of x and the table for a loss whose own gradient is 1; `None` where nobody asked for one.
+struct Gradients {
+    x: Option<Tensor>,     // [tokens, d_model], in the kind of x
+    table: Option<Tensor>, // [vocabulary, d_model], at least float32
+    table_kind: Kind,
+}
+
+impl Gradients {
+    fn new(x: &Tensor, table: &Tensor) -> Self {
+        Self {
+            x: differentiated(x).then(|| x.detach().empty_like()),
+            table: differentiated(table).then(|| at_least_float(&table.detach().zeros_like())),
+            table_kind: table.kind(),
+        }
+    }
+
+    /// Takes a chunk's share.
+    fn add(&mut self, chunk: Chunk, head: &Head) {
+        if self.x.is_none() && self.table.is_none() {
+            return;
+        }
+        let (rows, x, ignored) = (chunk.rows.clone(), chunk.x.shallow_clone(), chunk.ignored.shallow_clone());
+        let gradient = chunk.gradient();
+        if let Some(all) = &self.x {
+            let product = product(&gradient, &head.table).masked_fill(&ignored, 0.0);
+            all.narrow(0, rows.start, rows.end - rows.start).copy_(&product);
+        }
+        if let Some(sum) = &mut self.table {
+            add_product(sum, &gradient.tr(), &x);
+        }
+    }
+
+    /// The gradients for the loss's own, a scalar.
+    fn times(&mut self, upstream: &Tensor) -> Vec<Option<Tensor>> {
+        let scaled =
+            [self.x.take(), self.table.take()].map(|gradient| gradient.map(|mut gradient| gradient.g_mul_(upstream)));
+        let [x, table] = scaled;
+        vec![x, table.map(|table| table.to_kind(self.table_kind))]
+    }
+}
+
+/// `a·b` in at least float32, though the CPU rounds it to their own kind first.
+fn product(a: &Tensor, b: &Tensor) -> Tensor {
+    if on_cuda_in_bfloat16(a) { a.mm_dtype(b, Kind::Float) } else { a.mm(b) }
+}
+
+/// Adds `a·b` to `sum`, as [`product`] computes it.
+fn add_product(sum: &mut Tensor, a: &Tensor, b: &Tensor) {
+    if on_cuda_in_bfloat16(a) {
+        let _ = sum.addmm_dtype_out(sum, a, b, Kind::Float);
+    } else if a.kind() == sum.kind() {
+        let _ = sum.addmm_(a, b);
+    } else {
+        *sum += a.mm(b);
+    }
+}
+
+fn on_cuda_in_bfloat16(x: &Tensor) -> bool {
+    x.kind() == Kind::BFloat16 && x.device() != Device::Cpu
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! What only an NVIDIA GPU shows. `make test-gpu` runs these and fails without one; elsewhere they skip.
+
+mod attention;
+mod graphs;
+mod memory;
+mod place;
+mod runs;
+mod training;
+
+use synth::parameters::{Init, Parameters};
+use tch::{Cuda, Device, Kind, Tensor};
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn gpu() -> bool {
+    if !Cuda::is_available() {
+        assert!(std::env::var_os("SYNTH_TEST_GPU").is_none(), "SYNTH_TEST_GPU is set and there is no CUDA device");
+        eprintln!("skipped: no CUDA device");
+    }
+    Cuda::is_available()
+}
+
+fn normal(seed: u64, shape: &[i64]) -> Tensor {
+    let mut parameters = Parameters::new(seed, Device::Cpu, Kind::Double);
+    parameters.root().tensor("x", shape, Init::Normal(1.0)).detach()
+}
