@@ -1,8 +1,8 @@
 //! The loss of a projection to the vocabulary, some rows at a time: logits of all tokens never stand in memory.
 //!
 //! The gradient is computed on the way, while a chunk's logits are there, and waits for the backward pass in the sizes
-//! of the input and the table. Beyond these nothing is larger than a chunk: its logits in the pass's kind, whose place
-//! their gradient then takes, and their logarithms of probabilities in float32.
+//! of the input and the table. Beyond these nothing is larger than a chunk: its logits and their logarithms of
+//! probabilities, and their gradient in the pass's kind.
 
 use crate::attention::Pass;
 use crate::attention::scores::at_least_float;
@@ -20,8 +20,8 @@ const CHUNK_ROWS: i64 = 64;
 /// The sum over rows of −log softmax(x·tableᵀ)[target] in nats: a float32 scalar, float64 in float64.
 ///
 /// `x` is `[tokens, d_model]`, `table` `[vocabulary, d_model]`, `targets` int64 `[tokens]`, negative where a row does
-/// not count. Logits and their gradient are rounded once to the pass's kind; softmax, loss and the sums of
-/// gradients are float32 (the CPU rounds a chunk's products in bfloat16 before it adds them up).
+/// not count. Products take operands of the pass's kind, the logits' gradient rounded to it once; logits, softmax, loss
+/// and the sums of gradients are float32 (but the CPU rounds what its products in bfloat16 give).
 ///
 /// # Errors
 /// What libtorch reports.
@@ -44,7 +44,8 @@ pub fn predict(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> 
 
 /// Rows of a chunk for a table of this size.
 fn chunk_rows(table: &Tensor) -> i64 {
-    let logits = if table.device() == Device::Cpu { CHUNK_LOGITS } else { CHUNK_LOGITS_ON_CUDA };
+    let tune = std::env::var("CHUNK").ok().and_then(|t| t.parse().ok()).unwrap_or(CHUNK_LOGITS_ON_CUDA);
+    let logits = if table.device() == Device::Cpu { CHUNK_LOGITS } else { tune };
     (logits / table.size()[0] / CHUNK_ROWS).max(1) * CHUNK_ROWS
 }
 
@@ -76,7 +77,7 @@ fn predict_in_chunks(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_
         let (losses, best): (Vec<_>, Vec<_>) = chunks(x.size()[0], rows)
             .map(|rows| {
                 let chunk = head.chunk(rows);
-                (chunk.losses(), chunk.logits.argmax(-1, false))
+                (chunk.losses(), chunk.log_softmax.argmax(-1, false))
             })
             .unzip();
         Prediction { nats: Tensor::cat(&losses, 0).sum(Kind::Double), best: Tensor::cat(&best, 0) }
@@ -99,7 +100,7 @@ struct Head {
 /// Some rows of it.
 struct Chunk {
     x: Tensor,             // [rows, d_model], in the kind of products
-    logits: Tensor,        // [rows, vocabulary], likewise
+    place: Option<Tensor>, // [rows, vocabulary], likewise: for the gradient
     log_softmax: Tensor,   // [rows, vocabulary], at least float32
     log_of_target: Tensor, // [rows, 1]
     ignored: Tensor,       // bool [rows, 1]
@@ -123,19 +124,12 @@ impl Head {
         let (places, ignored) = (cut(&self.places), cut(&self.ignored));
         // Zeros instead of rows that do not count: these add nothing to the table's gradient, whatever they hold.
         let x = cut(&self.x).to_kind(self.table.kind()).masked_fill(&ignored, 0.0);
-        let logits = x.mm(&self.table.tr());
-        let log_softmax = log_softmax(&logits);
+        let logits = product(&x, &self.table.tr());
+        let log_softmax = at_least_float(&logits).log_softmax(-1, None::<Kind>);
         let log_of_target = log_softmax.gather(1, &places, false);
-        Chunk { x, logits, log_softmax, log_of_target, ignored, rows, places }
-    }
-}
-
-/// Logarithms of probabilities in at least float32; on CUDA bfloat16 is read as it is.
-fn log_softmax(logits: &Tensor) -> Tensor {
-    if on_cuda_in_bfloat16(logits) {
-        logits.internal_log_softmax(-1, true)
-    } else {
-        at_least_float(logits).log_softmax(-1, None::<Kind>)
+        // Logits in the kind of products leave their place to their gradient; others would be in its way.
+        let place = (logits.kind() == x.kind()).then_some(logits);
+        Chunk { x, place, log_softmax, log_of_target, ignored, rows, places }
     }
 }
 
@@ -145,10 +139,12 @@ impl Chunk {
         self.log_of_target.neg().masked_fill(&self.ignored, 0.0).view([-1])
     }
 
-    /// softmax − onehot in the kind of products, computed in float32 and rounded once. It takes the logits' place.
-    /// Rows without a target have values, too, which nobody may use.
+    /// softmax − onehot in the kind of products, computed in float32 and rounded once. Rows without a target have
+    /// values, too, which nobody may use.
     fn gradient(self) -> Tensor {
-        let mut gradient = self.log_softmax.exp_out(&self.logits);
+        let fresh = || Tensor::empty(self.log_softmax.size(), (self.x.kind(), self.x.device()));
+        let place = self.place.unwrap_or_else(fresh);
+        let mut gradient = self.log_softmax.exp_out(&place);
         let at_target = (self.log_of_target.exp() - 1.0).to_kind(gradient.kind());
         gradient.scatter_(1, &self.places, &at_target)
     }
