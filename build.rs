@@ -73,7 +73,10 @@ fn compile(include: &Path, cuda: Option<Vec<PathBuf>>) {
         .define("_GLIBCXX_USE_CXX11_ABI", env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into()).as_str())
         .include(include)
         .include(include.join("torch/csrc/api/include"))
-        .files(["attention.cpp", "optimizer.cpp", "context.cpp", "autograd.cpp"].map(|file| format!("{SHIM}/{file}")));
+        .files(
+            ["attention.cpp", "products.cpp", "optimizer.cpp", "context.cpp", "autograd.cpp"]
+                .map(|file| format!("{SHIM}/{file}")),
+        );
     if let Some(folders) = cuda {
         println!("cargo:rustc-cfg=cuda_graphs");
         println!("cargo:rustc-link-lib=c10_cuda"); // torch-sys links torch_cuda, not c10_cuda

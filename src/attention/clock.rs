@@ -29,7 +29,7 @@ impl Clock {
     /// Moves to `position`. To be called outside of a recorded step.
     pub fn set(&mut self, position: i64) {
         // Position times the step, and one more in the second form.
-        let _ = self.words.copy_(&(&self.step * position));
+        self.words.copy_(&(&self.step * position));
         let pairs = self.words.size()[0] - self.rows;
         let _ = self.words.narrow(0, self.rows, pairs).g_add_scalar_(ONES);
     }

@@ -1,6 +1,7 @@
 //! Linear maps whose weights no longer change: several joined into one product, everything in one kind.
 
 use super::projection::{Projection, joined_bias};
+use crate::libtorch::products::linear_relu;
 use tch::{Kind, Tensor};
 
 /// `x·Wᵀ`, or `x·Wᵀ + b`, over rows `[rows, in]`.
@@ -48,9 +49,12 @@ impl Linear {
     }
 
     /// relu of [`Linear::forward`], within the product where the device can: on CUDA from two rows on.
+    ///
+    /// # Panics
+    /// Where libtorch refuses, as all of tch's operators.
     pub fn forward_relu(&self, x: &Tensor) -> Tensor {
         match &self.bias {
-            Some(bias) => bias.internal_addmm_activation(x, &self.weight, false),
+            Some(bias) => linear_relu(x, &self.weight, bias).unwrap_or_else(|error| panic!("{error}")),
             None => x.mm(&self.weight).relu_(),
         }
     }

@@ -130,7 +130,7 @@ impl<'a> PreparedAttention<'a> {
                 state.first(kept - 1, m)
             });
             let scores = part.scores(&queries, input_keys.as_ref().or(keys[place].as_ref()), m);
-            logits = logits + self.weighed(place, scores).materialise_by(one_query, m);
+            logits = self.weighed(place, scores).materialise_by(one_query, m) + &logits;
         }
         logits.softmax(-1, None::<Kind>).to_kind(projected.kind()).view([batch, heads, m])
     }

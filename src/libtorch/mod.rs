@@ -1,5 +1,6 @@
 //! What tch lacks, through a C++ shim: the fused optimizer, generators, switches of attention and
-//! determinism, attention over a cache, memory figures, backward passes in Rust, CUDA graphs, copies ahead of the work.
+//! determinism, attention over a cache, fused products, memory figures, backward passes in Rust, CUDA
+//! graphs, copies ahead of the work.
 //!
 //! With `kernels` the only home of `unsafe`. The rules that make it sound: a `*mut C_tensor` is an
 //! `at::Tensor*` (torch-sys's own convention), borrowed for the call unless a comment says that it is
@@ -16,6 +17,7 @@ pub mod copy_ahead;
 pub mod cuda_graph;
 pub mod memory;
 pub mod optimizer;
+pub mod products;
 pub mod replay;
 
 use libc::c_char;

@@ -24,8 +24,7 @@ use crate::model::feed_forward::PreparedFeedForward;
 use crate::model::norm::LayerNorm;
 use tch::{Kind, Tensor};
 
-/// A decoder with its weights rounded to the kind of computation and joined. Later changes of the decoder's own do not
-/// reach it.
+/// A decoder with its weights rounded to the kind of computation and joined, made once they no longer change.
 pub struct PreparedDecoder<'a> {
     decoder: &'a Decoder,
     compute: Kind,
