@@ -18,7 +18,7 @@ clippy = $(cargo) clippy --all-targets $(release)
 synth = $(or $(CARGO_TARGET_DIR),target)/release/synth
 
 .NOTPARALLEL:
-.PHONY: help setup build data demo ablate-kinds test test-gpu lint clean
+.PHONY: help setup build data demo ablate-kinds bench test test-gpu lint clean
 .PHONY: libtorch binary sources format checks
 
 help: ## This list
@@ -39,6 +39,9 @@ demo: sources ## Train two kinds of attention on real text and compare them
 
 ablate-kinds: binary ## Train every attention on Tiny Shakespeare (its text: see experiments/tinyshakespeare)
 	$(synth) ablate experiments/tinyshakespeare/kinds.toml $(ARGS)
+
+bench: binary ## Time training steps on this machine; ARGS="--help" lists what else
+	$(synth) bench $(ARGS)
 
 test: checks ## Lint, then run the tests
 	$(cargo) test $(release) $(ARGS)

@@ -55,8 +55,6 @@ pub struct Cell {
     pub set: Vec<String>,
     /// Every operation is launched by itself.
     pub eager: bool,
-    /// Where to compute, as `--device` names it.
-    pub device: String,
     /// How long is timed.
     pub timing: Timing,
 }

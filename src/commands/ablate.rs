@@ -1,7 +1,7 @@
 //! `synth ablate`: the cells of a sweep one after another, each in its own process.
 
 use super::output::{print, print_json, thousands};
-use super::relay::Relay;
+use super::relay::{Relay, let_waiting_threads_sleep};
 use super::setup;
 use crate::cli::AblateArguments;
 use crate::data::options::TokenizerKind;
@@ -16,9 +16,6 @@ use comfy_table::{CellAlignment, Table, presets};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-
-/// How OpenMP's threads wait.
-const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 
 /// Trains every cell of a sweep.
 pub fn run(arguments: &AblateArguments, quiet: bool, verbose: u8) -> Result<()> {
@@ -88,11 +85,7 @@ impl Sweep<'_> {
             command.arg("--quiet");
         }
         command.args((0..self.verbose).map(|_| "--verbose"));
-        // Threads that wait for one another sleep instead of spinning: as fast on idle cores, and many times as fast
-        // where other processes want them. The library reads this when it is loaded, too late for our own process.
-        if std::env::var_os(WAIT_POLICY).is_none() {
-            command.env(WAIT_POLICY, "PASSIVE");
-        }
+        let_waiting_threads_sleep(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         command.spawn().with_context(|| format!("cannot start the process of cell {}", cell.run))
     }

@@ -1,14 +1,25 @@
-//! Signals of a process that works through another: passed on to that one.
+//! A process that works through another: what that one is given, and the signals that are passed on to it.
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+/// How OpenMP's threads wait.
+const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 /// How long a signal may wait before it is passed on.
 const TURN: Duration = Duration::from_millis(50);
+
+/// Threads of `command` that wait for one another sleep instead of spinning, unless the user says otherwise: as fast on
+/// idle cores, and many times as fast where other processes want them. The library reads this when it is loaded, too late
+/// for our own process.
+pub fn let_waiting_threads_sleep(command: &mut Command) {
+    if std::env::var_os(WAIT_POLICY).is_none() {
+        command.env(WAIT_POLICY, "PASSIVE");
+    }
+}
 
 /// Catches this process's signals and passes them on to the child that it waits for: the first INT or TERM lets
 /// that one save and stop, the second stops it at once, USR1 lets it save. A terminal that goes away (HUP) is a TERM.

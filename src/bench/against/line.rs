@@ -15,7 +15,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// What has to be the same for two figures to stand beside each other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the fields of `Shape`
+#[expect(missing_docs, reason = "the fields of Shape")]
 pub struct Key {
     pub task: Measured,
     pub model: String,

@@ -43,7 +43,6 @@ fn record(attention: &str, step_ms: f64) -> Record {
         train: TrainOptions { precision: Precision::Bf16, ..Default::default() },
         set: Vec::new(),
         eager: false,
-        device: "cuda:0".into(),
         timing: Timing { warmup: 0, repeats: 1, seconds: 0.0 },
     };
     let figures = Figures {

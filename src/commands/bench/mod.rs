@@ -87,7 +87,9 @@ impl Session<'_> {
         match self.spawner.run(None)? {
             Process::Limit(tflops) => Ok(Some(tflops)),
             Process::Ended(status, reason) => {
-                tracing::warn!("the device's limit was not measured: {status}: {reason}");
+                if status != Status::Stopped {
+                    tracing::warn!("the device's limit was not measured: {status}: {reason}");
+                }
                 Ok(None)
             }
             Process::Figures(_) => bail!("the process that measures the limit measured something else"),
@@ -141,6 +143,9 @@ fn check_place(stem: &Path) -> Result<()> {
     let folder = stem.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         refuse!("--save {}: there is no folder {}; make it first", stem.display(), folder.display());
+    }
+    if let Err(error) = tempfile::tempfile_in(folder) {
+        refuse!("--save {}: cannot write in {}: {error}", stem.display(), folder.display());
     }
     match saved::paths(stem).into_iter().find(|path| path.exists() && !path.is_file()) {
         Some(path) => refuse!("--save {}: {} is no regular file", stem.display(), path.display()),

@@ -86,7 +86,7 @@ pub fn cells(arguments: &BenchArguments, device: Device) -> Result<Vec<Cell>> {
                 for batch in or(&arguments.batches, defaults.batches) {
                     for &kind in &kinds {
                         let point = Point { what, model, length, batch, kind };
-                        cells.push(point.cell(arguments, &sets, &defaults, device)?);
+                        cells.push(point.cell(arguments, &sets, &defaults)?);
                     }
                 }
             }
@@ -106,7 +106,7 @@ struct Point {
 }
 
 impl Point {
-    fn cell(self, arguments: &BenchArguments, sets: &[Override], defaults: &Defaults, device: Device) -> Result<Cell> {
+    fn cell(self, arguments: &BenchArguments, sets: &[Override], defaults: &Defaults) -> Result<Cell> {
         let mut layers = Layers::of_command("synth bench");
         self.settings(arguments, defaults).iter().chain(sets).for_each(|setting| layers.apply(setting));
         let Experiment { model, attention, optimizer, train, .. } = layers.resolve()?.experiment;
@@ -124,7 +124,6 @@ impl Point {
             train,
             set: arguments.set.clone(),
             eager: arguments.eager,
-            device: crate::device::label(device),
             timing: Timing { warmup: arguments.warmup, repeats: arguments.repeats, seconds: arguments.seconds },
         })
     }

@@ -1,7 +1,7 @@
 //! The process of a cell: started, waited for, heard.
 
 use crate::bench::{Answer, Cell, Figures, Job, job};
-use crate::commands::relay::Relay;
+use crate::commands::relay::{Relay, let_waiting_threads_sleep};
 use crate::runs::Status;
 use crate::terminal::beside_bars;
 use crate::train::signals;
@@ -44,16 +44,15 @@ impl Spawner {
         let mut command = Command::new(program);
         command.args(["--quiet", "bench-cell"]).arg(serde_json::to_string(&job)?);
         command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).process_group(0);
+        let_waiting_threads_sleep(&mut command);
         let mut child = command.spawn().with_context(|| format!("cannot start the process of {what}"))?;
         let status = self.relay.wait(&mut child)?;
         let (said, complaints) = (text(&mut stdout)?, text(&mut stderr)?);
-        if let Some(signal) = self.relay.stop() {
-            return Ok(Process::Ended(Status::Stopped, signals::name(signal)));
-        }
         let answer = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
-        Ok(match answer.filter(|_| status.success()) {
-            None => Process::Ended(Status::Failed, reason(status, &complaints)),
-            Some(answer) => {
+        Ok(match (answer.filter(|_| status.success()), self.relay.stop()) {
+            (None, Some(signal)) => Process::Ended(Status::Stopped, signals::name(signal)),
+            (None, None) => Process::Ended(Status::Failed, reason(status, &complaints)),
+            (Some(answer), _) => {
                 // A reader that has gone away is no reason to stop.
                 let _ = beside_bars(|| std::io::stderr().write_all(complaints.as_bytes()));
                 match answer {
