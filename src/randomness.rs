@@ -3,8 +3,11 @@
 //! Each use derives from (seed, purpose, numbers such as step and micro-batch), so that a run goes on
 //! after an interruption without the state of any generator.
 
+mod dropout;
+
+pub use dropout::{DropoutKey, DropoutStreams};
 use sha2::{Digest, Sha256};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 /// A 64-bit seed for one use: the first eight bytes, little-endian, of SHA-256 over the decimal seed,
 /// the purpose and the decimal numbers, separated by spaces.
@@ -15,38 +18,6 @@ pub fn derive(seed: u64, purpose: &str, numbers: &[u64]) -> u64 {
     }
     let digest = Sha256::digest(text.as_bytes());
     u64::from_le_bytes(std::array::from_fn(|i| digest[i]))
-}
-
-/// What the dropout of one micro-batch comes from, in the memory of its device, where a captured step can read it
-/// anew. Masks that are computed again follow from the key and a counter; libtorch's own dropout takes its generator.
-#[derive(Debug)]
-pub struct DropoutKey {
-    words: Tensor, // int32 [2]
-}
-
-impl DropoutKey {
-    /// The key of micro-batch `micro_batch` of update `step`. libtorch's generators, CPU and CUDA, are set from it.
-    pub fn start(seed: u64, step: u64, micro_batch: u64, device: Device) -> Self {
-        let key = derive(seed, "dropout", &[step, micro_batch]);
-        tch::manual_seed(key as i64);
-        Self::of(Tensor::from_slice(&[key as u32 as i32, (key >> 32) as u32 as i32]).to_device(device))
-    }
-
-    /// The key whose lower and upper half lie in `words`, int32 `[2]`, also when they change.
-    pub fn of(words: Tensor) -> Self {
-        Self { words }
-    }
-
-    /// The device of the key, and so of the masks.
-    pub fn device(&self) -> Device {
-        self.words.device()
-    }
-
-    /// Two int32 scalars for the masks of one layer.
-    pub fn of_layer(&self, layer: u64) -> [Tensor; 2] {
-        let halves = [layer as u32, (layer >> 32) as u32];
-        [0, 1].map(|i| counter_hash(self.words.get(i).bitwise_xor(signed(halves[i as usize]))))
-    }
 }
 
 /// Multipliers of `lowbias32`, an integer hash of two rounds (Wellons, Hash Prospector, 2018).

@@ -3,9 +3,9 @@
 //! Whether the weight of query i and key j is dropped depends on the micro-batch's key, the layer, the row's number
 //! (sample · heads + head)·N + i, and j; never on the path, the block or the device. `docs/formats.md` has the hash.
 
-use crate::randomness::{DropoutKey, HASH_MULTIPLIERS, counter_hash, signed, xor_shift};
+use crate::randomness::{DropoutKey, HASH_MULTIPLIERS, signed, xor_shift};
 use std::ops::Range;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// The dropout of one attention in one pass.
 #[derive(Clone, Copy)]
@@ -37,13 +37,10 @@ impl<'a> Dropout<'a> {
     /// The draws for weights `[batch, heads, n, m]`; `None` where nothing is dropped.
     pub fn draws(self, (batch, heads): (i64, i64), (n, m): (i64, i64)) -> Option<Draws> {
         let key = self.key.filter(|_| self.probability > 0.0)?;
-        let [low, high] = key.of_layer(self.layer);
-        let count = |length| Tensor::arange(length, (Kind::Int, key.device()));
-        let row = count(batch * heads * n).bitwise_xor_tensor(&low);
-        let column = count(m).bitwise_xor_tensor(&high);
+        let [rows, columns] = key.hashes(self.layer, [batch * heads * n, m]);
         Some(Draws {
-            rows: counter_hash(counter_hash(row) + &high).view([batch, heads, n, 1]),
-            columns: counter_hash(counter_hash(column) + &low),
+            rows: rows.view([batch, heads, n, 1]),
+            columns,
             threshold: ((self.probability * 2f64.powi(32)).round() as i64 + i64::from(i32::MIN)).min(i32::MAX.into()),
         })
     }

@@ -29,7 +29,6 @@ pub struct SynthesizedAttention {
     /// The longest input, where tables are tied to positions.
     max_length: Option<i64>,
     dropout: f64,
-    /// Sets this layer's dropout masks apart from those of others.
     stream: u64,
 }
 
@@ -184,6 +183,11 @@ impl SynthesizedAttention {
     pub(super) fn finish(&self, scores: &Scores, values: &Tensor, mask: &Mask, pass: Pass<'_>) -> Tensor {
         let mixed = attend(scores, values, mask, self.dropout(pass));
         self.output.forward(&join_heads(&mixed), pass)
+    }
+
+    /// The number that sets this layer's dropout masks apart from those of others.
+    pub fn stream(&self) -> u64 {
+        self.stream
     }
 
     fn dropout<'a>(&self, pass: Pass<'a>) -> Dropout<'a> {

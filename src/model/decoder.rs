@@ -11,6 +11,7 @@ use crate::attention::options::AttentionOptions;
 use crate::attention::projection::project;
 use crate::attention::{Kind, Mask, Pass, Path, SynthesizedAttention, TokenMixer};
 use crate::parameters::{Init, Parameters, Role, Scope};
+use crate::randomness::DropoutStreams;
 use anyhow::{Result, ensure};
 pub use prepared::{Bucket, PreparedDecoder, Step};
 pub use state::DecoderState;
@@ -25,6 +26,8 @@ pub struct Decoder {
     output: Tensor, // [vocabulary, d_model]; the embedding where they are tied
     dropout: f64,
     max_length: i64,
+    /// The attentions' dropout masks.
+    streams: DropoutStreams,
 }
 
 impl Decoder {
@@ -45,11 +48,14 @@ impl Decoder {
         let mut decoder = root.enter("decoder");
         let layers = attention.decoder_layers(model.layers).into_iter();
         let kinds = layers.flat_map(|(kind, count)| std::iter::repeat_n(kind, count as usize)).enumerate();
-        let blocks =
+        let blocks: Vec<Block> =
             kinds.map(|(i, kind)| Block::new(decoder.enter("layers").enter(i), model, attention, kind)).collect();
+        let streams =
+            DropoutStreams::new(blocks.iter().map(|block| block.attention.stream()).collect(), embedding.device());
         let norm = LayerNorm::new(decoder.enter("norm"), model.d_model, model.bias);
         let output = if model.tie_embeddings { embedding.shallow_clone() } else { table(root.enter("output")) };
-        Self { embedding, positions, blocks, norm, output, dropout: model.dropout, max_length: model.max_length }
+        let (dropout, max_length) = (model.dropout, model.max_length);
+        Self { embedding, positions, blocks, norm, output, dropout, max_length, streams }
     }
 
     /// Logits `[batch, N, vocabulary]` of the next tokens for `tokens` (int64 `[batch, N]`), in the pass's kind.
@@ -65,6 +71,8 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::forward`].
     pub fn hidden(&self, tokens: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
+        let key = pass.dropout.map(|key| key.for_pass(&self.streams));
+        let pass = Pass { dropout: key.as_ref(), ..pass };
         self.through(tokens, 0, pass, |_, block, x| block.forward(x, &Mask::causal(), pass))
     }
 

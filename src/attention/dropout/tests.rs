@@ -1,6 +1,6 @@
 use super::*;
 use crate::randomness::{derive, lock_generator_for_test};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 const SEED: u64 = 7;
 const LAYER: u64 = 0x0123_4567_89ab_cdef;

@@ -1,0 +1,128 @@
+//! What dropout masks come from: the key of a micro-batch, and the hashes that follow from it.
+
+use super::{counter_hash, derive, signed};
+use std::cell::RefCell;
+use std::sync::Arc;
+use tch::{Device, Kind, Tensor};
+
+/// What the dropout of one micro-batch comes from, in the memory of its device, where a captured step can read it
+/// anew. Masks that are computed again follow from the key and a counter; libtorch's own dropout takes its generator.
+#[derive(Debug)]
+pub struct DropoutKey {
+    words: Tensor, // int32 [2]
+    layers: Option<DropoutStreams>,
+    /// What was hashed so far for `layers`: numbers of rows and columns, and the hashes of both, int32 `[layers, rows +
+    /// columns]`.
+    hashed: RefCell<Vec<([i64; 2], Tensor)>>,
+}
+
+/// The numbers that set the dropout masks of a model's attentions apart, on its device.
+#[derive(Debug)]
+pub struct DropoutStreams {
+    numbers: Arc<[u64]>,
+    words: Tensor, // int32 [layers, 2]
+}
+
+impl DropoutStreams {
+    /// The layers with these numbers.
+    pub fn new(numbers: Vec<u64>, device: Device) -> Self {
+        let words: Vec<i32> = numbers.iter().copied().flat_map(halves).collect();
+        Self { words: Tensor::from_slice(&words).view([-1, 2]).to_device(device), numbers: numbers.into() }
+    }
+
+    fn share(&self) -> Self {
+        Self { numbers: self.numbers.clone(), words: self.words.shallow_clone() }
+    }
+}
+
+impl DropoutKey {
+    /// The key of micro-batch `micro_batch` of update `step`. libtorch's generators, CPU and CUDA, are set from it.
+    pub fn start(seed: u64, step: u64, micro_batch: u64, device: Device) -> Self {
+        let key = derive(seed, "dropout", &[step, micro_batch]);
+        tch::manual_seed(key as i64);
+        Self::of(Tensor::from_slice(&halves(key)).to_device(device))
+    }
+
+    /// The key whose lower and upper half lie in `words`, int32 `[2]`, also when they change.
+    pub fn of(words: Tensor) -> Self {
+        Self { words, layers: None, hashed: RefCell::default() }
+    }
+
+    /// The same key for one pass through `layers`: their hashes are computed together, which on a GPU costs as many
+    /// launches as those of one layer, and once. The words must not change meanwhile.
+    pub fn for_pass(&self, layers: &DropoutStreams) -> Self {
+        Self { layers: Some(layers.share()), ..Self::of(self.words.shallow_clone()) }
+    }
+
+    /// The device of the key, and so of the masks.
+    pub fn device(&self) -> Device {
+        self.words.device()
+    }
+
+    /// Hashes of the numbers of rows and of columns for the masks of layer `number`, int32 `[rows]` and `[columns]`.
+    pub fn hashes(&self, number: u64, [rows, columns]: [i64; 2]) -> [Tensor; 2] {
+        let known = self.layers.as_ref().and_then(|layers| {
+            let place = layers.numbers.iter().position(|known| *known == number)?;
+            Some(self.of_all(layers, [rows, columns]).get(place as i64))
+        });
+        let all = known.unwrap_or_else(|| {
+            let word = |i| self.words.narrow(0, i, 1).bitwise_xor(i64::from(halves(number)[i as usize]));
+            hash(Tensor::cat(&[word(0), word(1)], 0).view([1, 2]), [rows, columns]).get(0)
+        });
+        [all.narrow(0, 0, rows), all.narrow(0, rows, columns)]
+    }
+
+    fn of_all(&self, layers: &DropoutStreams, counts: [i64; 2]) -> Tensor {
+        let mut hashed = self.hashed.borrow_mut();
+        if let Some((_, found)) = hashed.iter().find(|(known, _)| *known == counts) {
+            return found.shallow_clone();
+        }
+        let new = hash(layers.words.bitwise_xor_tensor(&self.words), counts);
+        hashed.push((counts, new.shallow_clone()));
+        new
+    }
+}
+
+/// For each layer the hashes of rows and columns, int32 `[layers, rows + columns]`, from `words` `[layers, 2]`: key ^
+/// layer. Counters and words are brought side by side first, so that each hash is computed once for all.
+fn hash(words: Tensor, [rows, columns]: [i64; 2]) -> Tensor {
+    let words = counter_hash(words);
+    let [low, high] = [0, 1].map(|half| words.narrow(1, half, 1));
+    let count = |length| Tensor::arange(length, (Kind::Int, words.device()));
+    let first = [count(rows).bitwise_xor_tensor(&low), count(columns).bitwise_xor_tensor(&high)];
+    let second = [high.expand([-1, rows], false), low.expand([-1, columns], false)];
+    counter_hash(counter_hash(Tensor::cat(&first, 1)).g_add_(&Tensor::cat(&second, 1)))
+}
+
+/// The lower and the upper half.
+fn halves(number: u64) -> [i32; 2] {
+    [signed(number as u32), signed((number >> 32) as u32)].map(|half| half as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_together_have_the_hashes_of_each_alone() {
+        let numbers = [1, u64::MAX, 0x0123_4567_89ab_cdef];
+        let alone = DropoutKey::of(Tensor::from_slice(&[-5i32, 77]));
+        let together = alone.for_pass(&DropoutStreams::new(numbers.to_vec(), Device::Cpu));
+        for counts in [[12, 5], [7, 9], [12, 5]] {
+            for number in numbers.into_iter().chain([3]) {
+                assert_eq!(together.hashes(number, counts), alone.hashes(number, counts), "{number}, {counts:?}");
+            }
+        }
+        assert_eq!(together.hashed.borrow().len(), 2);
+    }
+
+    #[test]
+    fn a_pass_reads_the_words_anew() {
+        let words = Tensor::from_slice(&[1i32, 2]);
+        let (key, layers) = (DropoutKey::of(words.shallow_clone()), DropoutStreams::new(vec![4], Device::Cpu));
+        let hashes = || key.for_pass(&layers).hashes(4, [3, 3]);
+        let before = hashes();
+        words.shallow_clone().copy_(&Tensor::from_slice(&[1i32, 3]));
+        assert_ne!(hashes(), before);
+    }
+}
