@@ -74,7 +74,7 @@ fn compile(include: &Path, cuda: Option<Vec<PathBuf>>) {
         .include(include)
         .include(include.join("torch/csrc/api/include"))
         .files(
-            ["attention.cpp", "products.cpp", "optimizer.cpp", "context.cpp", "autograd.cpp"]
+            ["attention.cpp", "products.cpp", "optimizer.cpp", "context.cpp", "autograd.cpp", "dropout.cpp"]
                 .map(|file| format!("{SHIM}/{file}")),
         );
     if let Some(folders) = cuda {

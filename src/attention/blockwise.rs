@@ -5,7 +5,7 @@
 
 mod operands;
 
-use super::dropout::{Draws, Dropout};
+use super::dropout::{Draws, Dropout, Dropped};
 use super::mask::Mask;
 use super::materialised::{mask_batch, weights};
 use super::scores::{Scores, at_least_float, rows_of};
@@ -66,7 +66,7 @@ struct Block {
     scores: Scores,
     v: Tensor,
     weights: Tensor,
-    dropped: Option<Tensor>,
+    dropped: Option<Dropped>,
 }
 
 impl Blocks {
@@ -108,7 +108,7 @@ impl Blocks {
         let logits = scores.materialise_by(product, keys);
         let hidden = self.mask.hidden(&rows, keys, self.lengths, v.device());
         let weights = weights(&logits, hidden.as_ref(), &self.mask);
-        let dropped = self.draws.as_ref().map(|draws| draws.dropped(&rows, keys));
+        let dropped = self.draws.as_ref().map(|draws| draws.block(&rows, keys));
         Block { rows, keys, scores, v, weights, dropped }
     }
 }
@@ -117,21 +117,24 @@ impl Block {
     /// The weights after dropout, but for the scale of what is kept.
     fn kept(&self) -> Tensor {
         match &self.dropped {
-            Some(dropped) => self.weights.masked_fill(dropped, 0.0),
+            Some(dropped) => dropped.clear(&self.weights),
             None => self.weights.shallow_clone(),
         }
     }
 
     fn output(&self, scale: f64) -> Tensor {
-        let output = self.kept().to_kind(self.v.kind()).matmul(&self.v);
-        if self.dropped.is_some() { output * scale } else { output }
+        let mut output = self.kept().to_kind(self.v.kind()).matmul(&self.v);
+        if self.dropped.is_some() {
+            output *= scale;
+        }
+        output
     }
 
     /// The gradient of the scores, `[batch | 1, heads, rows, keys]`, for that of the kept weights' product with V.
     fn scores_gradient(&self, upstream: &Tensor) -> Tensor {
         let mut gradient = product(upstream, &self.v.transpose(-2, -1));
         if let Some(dropped) = &self.dropped {
-            let _ = gradient.masked_fill_(dropped, 0.0);
+            dropped.clear_(&mut gradient);
         }
         // Weights without a batch axis collect the gradients of all samples.
         let gradient = batch_sum(&gradient, self.weights.size()[0]);

@@ -3,9 +3,11 @@
 //! Whether the weight of query i and key j is dropped depends on the micro-batch's key, the layer, the row's number
 //! (sample · heads + head)·N + i, and j; never on the path, the block or the device. `docs/formats.md` has the hash.
 
+use super::scores::rows_of;
+use crate::libtorch::dropout::drop_into;
 use crate::randomness::{DropoutKey, HASH_MULTIPLIERS, signed, xor_shift};
 use std::ops::Range;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// The dropout of one attention in one pass.
 #[derive(Clone, Copy)]
@@ -62,6 +64,61 @@ impl Draws {
         x *= signed(HASH_MULTIPLIERS[1]);
         // The product's high bits are the best mixed: they decide.
         x.less(self.threshold)
+    }
+
+    /// The same in the form that clears weights fastest.
+    pub fn block(&self, rows: &Range<i64>, keys: i64) -> Dropped {
+        if self.rows.device() != Device::Cpu {
+            return Dropped::Mask(self.dropped(rows, keys));
+        }
+        let [rows, columns] =
+            [rows_of(&self.rows, 2, rows.start, rows.end - rows.start), self.columns.narrow(0, 0, keys)];
+        Dropped::Hashes { rows, columns, threshold: self.threshold as i32 }
+    }
+}
+
+/// Which weights `[batch, heads, rows, keys]` are dropped.
+pub enum Dropped {
+    /// True where a weight is.
+    Mask(Tensor),
+    /// On the CPU no mask is stored: drawing it again takes one pass, which clears at once.
+    Hashes {
+        /// int32 `[batch, heads, rows, 1]`.
+        rows: Tensor,
+        /// int32 `[keys]`.
+        columns: Tensor,
+        /// What is less is dropped.
+        threshold: i32,
+    },
+}
+
+impl Dropped {
+    /// `x` with 0 where dropped; the mask of a batch of one serves all of a larger one.
+    ///
+    /// # Panics
+    /// Where libtorch refuses an operation, as all of tch's operators.
+    pub fn clear(&self, x: &Tensor) -> Tensor {
+        match self {
+            Dropped::Mask(mask) => x.masked_fill(mask, 0.0),
+            Dropped::Hashes { rows, columns, threshold } => {
+                let (x, cleared) = (x.contiguous(), x.empty_like().contiguous());
+                drop_into(&cleared, &x, rows, columns, *threshold).unwrap_or_else(|error| panic!("{error}"));
+                cleared
+            }
+        }
+    }
+
+    /// [`Dropped::clear`] in place, of a contiguous tensor.
+    ///
+    /// # Panics
+    /// As [`Dropped::clear`].
+    pub fn clear_(&self, x: &mut Tensor) {
+        match self {
+            Dropped::Mask(mask) => drop(x.masked_fill_(mask, 0.0)),
+            Dropped::Hashes { rows, columns, threshold } => {
+                drop_into(x, x, rows, columns, *threshold).unwrap_or_else(|error| panic!("{error}"));
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod allocator;
 pub mod attention;
 pub mod autograd;
 pub mod context;
@@ -15,6 +16,7 @@ pub mod context;
 pub mod copy_ahead;
 #[cfg(cuda_graphs)]
 pub mod cuda_graph;
+pub mod dropout;
 pub mod memory;
 pub mod optimizer;
 pub mod products;

@@ -93,19 +93,19 @@ fn differentiated(x: &Tensor) -> bool {
 
 /// The projection of all rows, of which a chunk at a time is computed.
 struct Head {
-    x: Tensor,       // [tokens, d_model]
-    table: Tensor,   // [vocabulary, d_model], in the kind of products
-    places: Tensor,  // int64 [tokens, 1]: the targets, 0 where there is none
-    ignored: Tensor, // bool [tokens, 1]
+    x: Tensor,               // [tokens, d_model]
+    table: Tensor,           // [vocabulary, d_model], in the kind of products
+    places: Tensor,          // int64 [tokens, 1]: the targets, 0 where there is none
+    ignored: Option<Tensor>, // bool [tokens, 1]; None where the host knows that all rows count
 }
 
 /// Some rows of it.
 struct Chunk {
-    x: Tensor,             // [rows, d_model], in the kind of products
-    place: Option<Tensor>, // [rows, vocabulary], likewise: for the gradient
-    log_softmax: Tensor,   // [rows, vocabulary], at least float32
-    log_of_target: Tensor, // [rows, 1]
-    ignored: Tensor,       // bool [rows, 1]
+    x: Tensor,               // [rows, d_model], in the kind of products
+    place: Option<Tensor>,   // [rows, vocabulary], likewise: for the gradient
+    log_softmax: Tensor,     // [rows, vocabulary], at least float32
+    log_of_target: Tensor,   // [rows, 1]
+    ignored: Option<Tensor>, // bool [rows, 1]
     rows: Range<i64>,
     places: Tensor,
 }
@@ -117,15 +117,15 @@ impl Head {
             x: x.detach(),
             table: table.detach().to_kind(pass.compute),
             places: targets.clamp_min(0),
-            ignored: targets.less(0),
+            ignored: ignored(&targets),
         }
     }
 
     fn chunk(&self, rows: Range<i64>) -> Chunk {
         let cut = |all: &Tensor| all.narrow(0, rows.start, rows.end - rows.start);
-        let (places, ignored) = (cut(&self.places), cut(&self.ignored));
+        let (places, ignored) = (cut(&self.places), self.ignored.as_ref().map(cut));
         // Zeros instead of rows that do not count: these add nothing to the table's gradient, whatever they hold.
-        let x = cut(&self.x).to_kind(self.table.kind()).masked_fill(&ignored, 0.0);
+        let x = without(cut(&self.x).to_kind(self.table.kind()), ignored.as_ref());
         let logits = product(&x, &self.table.tr());
         let log_softmax = at_least_float(&logits).log_softmax(-1, None::<Kind>);
         let log_of_target = log_softmax.gather(1, &places, false);
@@ -135,10 +135,24 @@ impl Head {
     }
 }
 
+/// The rows that do not count; `None` on the CPU where there is none: a GPU would have to be waited for.
+fn ignored(targets: &Tensor) -> Option<Tensor> {
+    let ignored = targets.less(0);
+    (ignored.device() != Device::Cpu || ignored.any().int64_value(&[]) == 1).then_some(ignored)
+}
+
+/// `x` with zeros in the rows that do not count.
+fn without(x: Tensor, ignored: Option<&Tensor>) -> Tensor {
+    match ignored {
+        Some(ignored) => x.masked_fill(ignored, 0.0),
+        None => x,
+    }
+}
+
 impl Chunk {
     /// −log softmax(logits)[target], `[rows]`; 0 where there is no target.
     fn losses(&self) -> Tensor {
-        self.log_of_target.neg().masked_fill(&self.ignored, 0.0).view([-1])
+        without(self.log_of_target.neg(), self.ignored.as_ref()).view([-1])
     }
 
     /// softmax − onehot in the kind of products, computed in float32 and rounded once. Rows without a target have
@@ -173,10 +187,11 @@ impl Gradients {
         if self.x.is_none() && self.table.is_none() {
             return;
         }
-        let (rows, x, ignored) = (chunk.rows.clone(), chunk.x.shallow_clone(), chunk.ignored.shallow_clone());
+        let (rows, x, ignored) =
+            (chunk.rows.clone(), chunk.x.shallow_clone(), chunk.ignored.as_ref().map(Tensor::shallow_clone));
         let gradient = chunk.gradient();
         if let Some(all) = &self.x {
-            let product = product(&gradient, &head.table).masked_fill(&ignored, 0.0);
+            let product = without(product(&gradient, &head.table), ignored.as_ref());
             all.narrow(0, rows.start, rows.end - rows.start).copy_(&product);
         }
         if let Some(sum) = &mut self.table {

@@ -2,6 +2,7 @@
 
 use super::super::scores::{Factors, Scores, Table, at_least_float, rows_of};
 use super::{Block, batch_sum, product};
+use std::cell::Cell;
 use tch::{Kind, Tensor};
 
 /// The differentiable parts of scores, and values, with their gradients.
@@ -120,19 +121,26 @@ pub(super) struct Operand {
     pub(super) value: Tensor,
     wanted: bool,
     gradient: Option<Tensor>,
+    /// Whether the gradient holds numbers yet.
+    begun: Cell<bool>,
 }
 
 impl Operand {
     fn new(x: &Tensor) -> Self {
-        Self { value: x.detach(), wanted: x.requires_grad(), gradient: None }
+        Self { value: x.detach(), wanted: x.requires_grad(), gradient: None, begun: Cell::new(false) }
     }
 
     fn start(&mut self) {
-        self.gradient = self.wanted.then(|| at_least_float(&self.value.zeros_like()));
+        self.gradient = self.wanted.then(|| at_least_float(&self.value.empty_like()));
+        self.begun.set(false);
     }
 
     fn finish(&mut self) -> Option<Tensor> {
-        self.gradient.take().map(|gradient| gradient.to_kind(self.value.kind()))
+        let mut gradient = self.gradient.take()?;
+        if !self.begun.get() {
+            gradient = gradient.zero_();
+        }
+        Some(gradient.to_kind(self.value.kind()))
     }
 
     fn add_where_wanted(&self, start: i64, count: i64, part: impl FnOnce() -> Tensor) {
@@ -146,7 +154,15 @@ impl Operand {
         if let Some(gradient) = &self.gradient {
             let part = batch_sum(part, gradient.size()[0]);
             let mut place = rows_of(&rows_of(gradient, 2, start, count), 3, 0, part.size()[3]);
-            place += part;
+            if self.begun.replace(true) {
+                place += part;
+                return;
+            }
+            // One block may be all there is: then nothing need be zero before.
+            if place.size() != gradient.size() {
+                let _ = gradient.shallow_clone().zero_();
+            }
+            place.copy_(&part);
         }
     }
 }

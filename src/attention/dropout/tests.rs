@@ -125,3 +125,30 @@ fn neighbours_are_not_correlated() {
         }
     }
 }
+
+#[test]
+fn clearing_in_one_pass_equals_the_mask() {
+    let (key, n, m) = (key(4, 2), 37, 53);
+    let draws = draws(0.3, &key, LAYER, (2, 3), (n, m));
+    for (rows, keys, batch) in [(0..n, m, 2), (0..1, 1, 2), (5..9, 20, 2), (5..9, 20, 6)] {
+        let mask = draws.dropped(&rows, keys).repeat([batch / 2, 1, 1, 1]);
+        for kind in [Kind::Float, Kind::Double] {
+            let x = Tensor::arange(mask.numel() as i64, (kind, Device::Cpu)).view_as(&mask) + 1.0;
+            let expected = x.masked_fill(&mask, 0.0);
+            let block = draws.block(&rows, keys);
+            assert_eq!(block.clear(&x), expected, "{rows:?}, {keys} keys, {kind:?}");
+            assert_eq!(block.clear(&x.transpose(0, 1).contiguous().transpose(0, 1)), expected, "other strides");
+            let mut x = x;
+            block.clear_(&mut x);
+            assert_eq!(x, expected, "in place");
+        }
+    }
+}
+
+#[test]
+fn hashes_of_another_shape_are_refused() {
+    let key = key(1, 1);
+    let block = draws(0.3, &key, LAYER, (2, 3), (4, 5)).block(&(0..4), 5);
+    let x = Tensor::ones([1, 3, 4, 5], (Kind::Float, Device::Cpu));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| block.clear(&x))).is_err());
+}
