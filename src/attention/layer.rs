@@ -168,12 +168,13 @@ impl SynthesizedAttention {
         m: i64,
         pass: Pass<'_>,
     ) -> Scores {
-        let of_part = |((part, own), keys): ((&Box<dyn ScoreSource>, &Vec<Tensor>), &Option<Tensor>)| {
+        let of_part = |place: usize| {
+            let (part, keys, own) = (&self.parts[place], &keys[place], &projected.own[place]);
             let queries = Queries { query: projected.query.as_ref(), projected: own, first, count: projected.count };
             let learned = if keys.is_none() { part.learned_keys(m, pass.compute) } else { None };
             part.scores(&queries, keys.as_ref().or(learned.as_ref()), m)
         };
-        let scores = self.parts.iter().zip(&projected.own).zip(keys).map(of_part).collect();
+        let scores = (0..self.parts.len()).map(of_part).collect();
         Scores::sum(match &self.mixture {
             Some(mixture) => mixture.weigh(scores),
             None => scores,

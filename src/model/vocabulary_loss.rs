@@ -17,7 +17,7 @@ const CHUNK_LOGITS_ON_CUDA: i64 = 1 << 27;
 /// Chunks have a multiple of so many rows, as suits the products' tiles.
 const CHUNK_ROWS: i64 = 64;
 
-/// The sum over rows of −log softmax(x·tableᵀ)[target] in nats: a float32 scalar, float64 in float64.
+/// The sum over rows of `−log softmax(x·tableᵀ)[target]` in nats: a float32 scalar, float64 in float64.
 ///
 /// `x` is `[tokens, d_model]`, `table` `[vocabulary, d_model]`, `targets` int64 `[tokens]`, negative where a row does
 /// not count. Products take operands of the pass's kind, the logits' gradient rounded to it once; logits, softmax, loss
@@ -31,7 +31,7 @@ pub fn vocabulary_loss(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<
 
 /// What a model says of some tokens.
 pub struct Prediction {
-    /// Σ −log softmax(logits)[target], a float64 scalar.
+    /// Σ `−log softmax(logits)[target]`, a float64 scalar.
     pub nats: Tensor,
     /// The id with the highest logit, int64 `[tokens]`; any id where there is no target.
     pub best: Tensor,
@@ -150,7 +150,7 @@ fn without(x: Tensor, ignored: Option<&Tensor>) -> Tensor {
 }
 
 impl Chunk {
-    /// −log softmax(logits)[target], `[rows]`; 0 where there is no target.
+    /// `−log softmax(logits)[target]`, `[rows]`; 0 where there is no target.
     fn losses(&self) -> Tensor {
         without(self.log_of_target.neg(), self.ignored.as_ref()).view([-1])
     }

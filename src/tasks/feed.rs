@@ -5,6 +5,7 @@ use crate::libtorch::copy_ahead::CopyAhead;
 use crate::libtorch::memory::pinned;
 use crate::panics;
 use anyhow::Result;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
@@ -12,8 +13,12 @@ use tch::{Device, Tensor};
 
 /// Packets that wait at most, made and not yet on their way.
 const WAITING: usize = 2;
-/// Packets on the device or on their way to it: so many steps is the host ahead at most.
-const AHEAD: usize = 4;
+/// Packets that are sent to the device before their turn.
+const AHEAD: usize = 2;
+/// Places on the device to which packets are sent. A place is free once its packet was taken, which the host waits for: it
+/// is ahead of the device by the difference, about, and the device never waits for the next step's launch.
+#[cfg(cuda_graphs)]
+const SLOTS: usize = AHEAD + 4;
 
 /// A part of a batch that passes through the model at once, on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +82,7 @@ pub struct Feed<T> {
     coming: VecDeque<(usize, Sent<T>)>,
     #[cfg(cuda_graphs)]
     ahead: Option<CopyAhead>,
-    next_slot: usize,
+    sent: usize,
 }
 
 /// A packet as one tensor on the host, in pinned memory where it goes to a GPU.
@@ -103,10 +108,10 @@ impl<T: Send + 'static> Feed<T> {
             coming: VecDeque::new(),
             #[cfg(cuda_graphs)]
             ahead: match device {
-                Device::Cuda(index) => Some(CopyAhead::new(index, AHEAD)?),
+                Device::Cuda(index) => Some(CopyAhead::new(index, SLOTS)?),
                 _ => None,
             },
-            next_slot: 0,
+            sent: 0,
         })
     }
 
@@ -117,8 +122,8 @@ impl<T: Send + 'static> Feed<T> {
     /// What made the thread fail; what libtorch reports.
     pub fn next(&mut self, places: &mut Places) -> Result<Option<Fed<T>>> {
         self.fetch(places.device)?;
-        let Some((slot, sent)) = self.coming.pop_front() else { return Ok(None) };
-        self.put(slot, &sent, places)?;
+        let Some((number, sent)) = self.coming.pop_front() else { return Ok(None) };
+        self.put(number, &sent, places)?;
         self.fetch(places.device)?;
         let header = places.header.as_ref().map_or_else(|| sent.words.narrow(0, 0, 0), Tensor::shallow_clone);
         let key = sent.key();
@@ -139,29 +144,29 @@ impl<T: Send + 'static> Feed<T> {
                 self.receiver = None;
                 return Ok(());
             };
-            let (slot, sent) = (self.next_slot, sent?);
-            self.send(slot, &sent, device)?;
-            self.next_slot = (slot + 1) % AHEAD;
-            self.coming.push_back((slot, sent));
+            let (number, sent) = (self.sent, sent?);
+            self.send(number, &sent, device)?;
+            self.sent += 1;
+            self.coming.push_back((number, sent));
         }
         Ok(())
     }
 
     #[cfg(cuda_graphs)]
-    fn send(&mut self, slot: usize, sent: &Sent<T>, device: Device) -> Result<()> {
+    fn send(&mut self, number: usize, sent: &Sent<T>, device: Device) -> Result<()> {
         match &mut self.ahead {
-            Some(ahead) => Ok(ahead.send(slot, &sent.words, device)?),
+            Some(ahead) => Ok(ahead.send(number % SLOTS, &sent.words, device)?),
             None => Ok(()),
         }
     }
 
     #[cfg(not(cuda_graphs))]
-    fn send(&mut self, _slot: usize, _sent: &Sent<T>, _device: Device) -> Result<()> {
+    fn send(&mut self, _number: usize, _sent: &Sent<T>, _device: Device) -> Result<()> {
         Ok(())
     }
 
     /// Brings a packet to its place.
-    fn put(&self, slot: usize, sent: &Sent<T>, places: &mut Places) -> Result<()> {
+    fn put(&self, number: usize, sent: &Sent<T>, places: &mut Places) -> Result<()> {
         if places.device == Device::Cpu {
             // Where it is is as good a place as any: nothing is recorded on the CPU.
             let mut parts = sent.parts().into_iter();
@@ -169,25 +174,26 @@ impl<T: Send + 'static> Feed<T> {
             places.arrays.insert(sent.key(), parts.collect());
             return Ok(());
         }
-        let empty = |x: &Tensor| x.f_empty_like().and_then(|empty| empty.f_to_device(places.device));
+        let device = places.device;
+        let empty = |x: &Tensor| Tensor::f_empty(x.size(), (x.kind(), device));
         let parts = sent.parts();
         if places.header.is_none() {
             places.header = Some(empty(&parts[0])?);
         }
-        let arrays = parts[1..].iter().map(empty).collect::<Result<Vec<_>, _>>();
-        if !places.arrays.contains_key(&sent.key()) {
-            places.arrays.insert(sent.key(), arrays?);
-        }
-        let list: Vec<&Tensor> = places.header.iter().chain(&places.arrays[&sent.key()]).collect();
-        self.copy(slot, &parts, &list)
+        let arrays = match places.arrays.entry(sent.key()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(parts[1..].iter().map(empty).collect::<Result<Vec<_>, _>>()?),
+        };
+        let list: Vec<&Tensor> = places.header.iter().chain(&*arrays).collect();
+        self.copy(number, &parts, &list)
     }
 
-    fn copy(&self, slot: usize, parts: &[Tensor], places: &[&Tensor]) -> Result<()> {
+    fn copy(&self, number: usize, parts: &[Tensor], places: &[&Tensor]) -> Result<()> {
         #[cfg(cuda_graphs)]
         if let Some(ahead) = &self.ahead {
-            return Ok(ahead.take(slot, places)?);
+            return Ok(ahead.take(number % SLOTS, places)?);
         }
-        let _ = slot;
+        let _ = number;
         for (part, place) in parts.iter().zip(places) {
             place.shallow_clone().f_copy_(part)?;
         }

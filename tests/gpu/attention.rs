@@ -59,9 +59,7 @@ fn everything(leaves: &[Tensor]) -> Scores {
 
 #[test]
 fn gpu_attention_paths_equal_the_float64_reference() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     let full = |name: u64, n: i64, w: i64| normal(name, &[3, 4, n, w]);
     let padded = |causal| Mask { causal, key_lengths: Some(Tensor::from_slice(&[17i64, 5, 1])) };
     for n in [17, 64] {
@@ -105,9 +103,7 @@ impl<const N: usize> ConcatAll for [&[Tensor]; N] {
 
 #[test]
 fn gpu_training_with_dropout_takes_the_fused_path() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     for kind in [Kind::BFloat16, Kind::Float] {
         let part = || normal(1, &[2, 4, 64, 32]).to_device(Device::Cuda(0)).to_kind(kind).set_requires_grad(true);
         let scores = Scores { q: Some(part()), k: Some(part()), ..Scores::default() };

@@ -43,9 +43,7 @@ fn compare(folder: &Path, name: &str, sets: &[&str]) {
 /// Every option of the loop, and every path of attention.
 #[test]
 fn gpu_graphs_equal_kernels_for_every_option() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let steps = "train.steps=60";
     let cases: [(&str, &[&str]); 14] = [
@@ -77,9 +75,7 @@ fn gpu_graphs_equal_kernels_for_every_option() {
 
 #[test]
 fn gpu_300_steps_end_in_the_same_bytes_also_when_killed_and_resumed() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let sets = ["train.precision=bf16", "train.steps=300", "train.checkpoint_every=50", "train.keep=9"];
     compare(folder.path(), "straight", &sets);
@@ -160,9 +156,7 @@ impl Task for Shapes {
 
 #[test]
 fn gpu_batches_of_several_shapes_each_have_their_graph() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     Algorithms::of_this_process().fix().unwrap();
     for accumulate in [1, 2] {
         let train = |graphs: bool| {

@@ -26,9 +26,7 @@ fn layer_peak(kind: &str, hidden: i64, n: i64, dropout: f64, compute: Kind) -> i
 
 #[test]
 fn gpu_memory_is_linear_in_the_length() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     // The first products take their workspace, which stays.
     for compute in [Kind::Float, Kind::BFloat16] {
         layer_peak("factorized-dense", 64, 64, 0.1, compute);

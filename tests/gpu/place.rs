@@ -6,9 +6,7 @@ use std::process::Command;
 
 #[test]
 fn gpu_memory_is_known_before_the_first_tensor() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     let doctor = Command::new(env!("CARGO_BIN_EXE_synth")).args(["doctor", "--json"]).output().unwrap();
     let findings: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
     let device = &findings["devices"][1];

@@ -10,9 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 #[test]
 fn gpu_adamw_equals_the_cpu() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     let run = |device: Device| {
         let mut parameters = Parameters::new(1, device, Kind::Float);
         let weight = parameters.root().tensor("w", &[33, 5], Init::Normal(1.0));
@@ -32,9 +30,7 @@ fn gpu_adamw_equals_the_cpu() {
 
 #[test]
 fn gpu_kinds_learn_in_bf16_as_on_the_cpu() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     for kind in ["vanilla", "dense", "factorized-dense", "random", "factorized-random", "random+vanilla"] {
         let set = format!("attention.kind={kind}");
@@ -53,9 +49,7 @@ fn gpu_kinds_learn_in_bf16_as_on_the_cpu() {
 
 #[test]
 fn gpu_a_resumed_deterministic_run_ends_in_the_same_bytes() {
-    if !gpu() {
-        return;
-    }
+    let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let cases = [
         ("vanilla", "bf16"),

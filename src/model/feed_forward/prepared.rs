@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 /// A feed-forward layer with its weights in the kind of computation.
 ///
 /// The second product adds its result to the residual stream. So that it adds b₂ as well, one more hidden unit is
-/// always [`CONSTANT`], whatever the input, and its row of weights is b₂ / [`CONSTANT`].
+/// always 16, whatever the input, and its row of weights is b₂ / 16.
 pub struct PreparedFeedForward {
     input: Linear,
     output: Linear,
