@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::flag;
+use signal_hook::iterator::Signals as Incoming;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -20,16 +20,21 @@ impl Signals {
     /// What the system reports.
     pub fn listen() -> Result<Self> {
         let signals = Self::default();
-        let stopping = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down, the second finds it up.
-            flag::register_conditional_shutdown(signal, 128 + signal, stopping.clone())
-                .and_then(|_| flag::register(signal, stopping.clone()))
-                .and_then(|_| flag::register_usize(signal, signals.stop.clone(), signal as usize))
-                .context("cannot listen to signals")?;
-        }
-        flag::register(SIGUSR1, signals.save.clone()).context("cannot listen to signals")?;
+        let mut incoming = Incoming::new([SIGINT, SIGTERM, SIGUSR1]).context("cannot listen to signals")?;
+        let asked = signals.clone();
+        // One thread takes them all, one after another: two that come at once, on two threads, are a first and a second.
+        let take = move || incoming.forever().for_each(|signal| asked.take(signal));
+        std::thread::Builder::new().name("signals".into()).spawn(take).context("cannot listen to signals")?;
         Ok(signals)
+    }
+
+    fn take(&self, signal: i32) {
+        if signal == SIGUSR1 {
+            self.save.store(true, Ordering::Relaxed);
+        } else if self.stop.swap(signal as usize, Ordering::Relaxed) != 0 {
+            // Without the destructors of libraries whose threads are at work.
+            signal_hook::low_level::exit(128 + signal);
+        }
     }
 
     /// The signal that asked to stop, if one did.
