@@ -8,17 +8,13 @@ use crate::cli::GenerateArguments;
 use crate::data::tokenizer::Tokenizer;
 use crate::decode::{Generator, Request, Sampling};
 use crate::exit::Interrupted;
-use crate::terminal::{Bar, beside_bars};
+use crate::terminal::{LateBar, beside_bars};
 use crate::train::signals::{self, Signals};
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 /// Samples that go through the model together: more of them gain little and take memory each.
 const ROWS: u64 = 32;
-
-/// What takes less time has no progress bar.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Continues prompts from stdin with a trained language model.
 pub fn run(arguments: &GenerateArguments) -> Result<()> {
@@ -64,7 +60,7 @@ fn generate(
 ) -> Result<bool> {
     let (max_tokens, count) = (u64::from(arguments.max_tokens), u64::from(arguments.samples));
     let mut session = generator.session();
-    let mut progress = Progress::new(printer.expected.saturating_mul(max_tokens));
+    let mut progress = LateBar::new("tokens", printer.expected.saturating_mul(max_tokens));
     for (number, prompt) in (0..).zip(prompts) {
         let ids = tokenizer.encode(prompt);
         for first in (0..count).step_by(ROWS as usize) {
@@ -119,28 +115,6 @@ impl Printer {
         }
         let separator = if first { "" } else { "---\n" };
         beside_bars(|| print_whole(&format!("{separator}{prompt}{continuation}")))
-    }
-}
-
-/// A bar over tokens, once there was something to wait for.
-struct Progress {
-    total: u64,
-    begun: Instant,
-    bar: Option<Bar>,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        Self { total, begun: Instant::now(), bar: None }
-    }
-
-    fn set(&mut self, done: u64) {
-        if self.bar.is_none() && self.begun.elapsed() >= PATIENCE {
-            self.bar = Some(Bar::new("tokens", self.total, done));
-        }
-        if let Some(bar) = &self.bar {
-            bar.set(done);
-        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! From text to batches: sources, prepared datasets, splits, tokenizers, blocks. Free of torch.
+//! From text to batches: sources, prepared datasets, splits, tokenizers, tokens, rows. Free of torch.
 
-pub mod blocks;
+pub mod batches;
 pub mod card;
 pub mod cargo;
 pub mod datasets;
@@ -8,7 +8,10 @@ pub mod hash;
 pub mod options;
 pub mod order;
 pub mod record;
+pub mod rows;
 pub mod rust_sources;
 pub mod source;
 pub mod splits;
+pub mod text;
 pub mod tokenizer;
+pub mod tokens;

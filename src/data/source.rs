@@ -11,6 +11,8 @@ pub use lines::Lines;
 pub use stream::{Encoding, ReadOptions};
 pub use table::{Dialect, Table};
 
+pub(in crate::data) use stream::{Bytes, open};
+
 use crate::{refusal, refuse};
 use anyhow::{Context, Result, anyhow, bail};
 use flate2::bufread::MultiGzDecoder;
