@@ -5,7 +5,8 @@ use super::trained::Trained;
 use super::{prompts, setup};
 use crate::checkpoints::store::name_of;
 use crate::cli::GenerateArguments;
-use crate::data::tokenizer::Tokenizer;
+use crate::data::options::RowKind;
+use crate::data::tokenizer::{Special, Tokenizer};
 use crate::decode::{Generator, Request, Sampling};
 use crate::exit::Interrupted;
 use crate::terminal::{LateBar, beside_bars};
@@ -19,7 +20,7 @@ const ROWS: u64 = 32;
 /// Continues prompts from stdin with a trained language model.
 pub fn run(arguments: &GenerateArguments) -> Result<()> {
     let trained = Trained::open(&arguments.run, &[], arguments.device, arguments.checkpoint.as_deref())?;
-    let tokenizer = trained.tokenizer()?;
+    let tokenizer = trained.tokenizer()?.tokenizer;
     // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
     let prompts = prompts::read(arguments.whole_input, &tokenizer)?;
     let signals = Signals::listen()?;
@@ -34,8 +35,11 @@ pub fn run(arguments: &GenerateArguments) -> Result<()> {
         seed: arguments.seed.unwrap_or(trained.experiment.seed),
     };
     let expected = prompts.len() as u64 * u64::from(arguments.samples);
+    // A model of records knows where one begins and ends.
+    let records = trained.experiment.data.rows == RowKind::Records;
+    let end = tokenizer.special(Special::End).filter(|_| records);
     let mut printer = Printer::new(arguments.json, expected);
-    let finished = generate(arguments, &generator, &tokenizer, (&prompts, &signals), &mut printer)?;
+    let finished = generate(arguments, &generator, (&tokenizer, end), (&prompts, &signals), &mut printer)?;
     if finished && arguments.json {
         print_json(&record(arguments, &trained, &generator, printer.generations))?;
     }
@@ -54,7 +58,7 @@ fn sampling(arguments: &GenerateArguments) -> Sampling {
 fn generate(
     arguments: &GenerateArguments,
     generator: &Generator<'_>,
-    tokenizer: &Tokenizer,
+    (tokenizer, end): (&Tokenizer, Option<u32>),
     (prompts, signals): (&[String], &Signals),
     printer: &mut Printer,
 ) -> Result<bool> {
@@ -62,7 +66,7 @@ fn generate(
     let mut session = generator.session();
     let mut progress = LateBar::new("tokens", printer.expected.saturating_mul(max_tokens));
     for (number, prompt) in (0..).zip(prompts) {
-        let ids = tokenizer.encode(prompt);
+        let ids: Vec<u32> = end.into_iter().chain(tokenizer.encode(prompt)).collect();
         for first in (0..count).step_by(ROWS as usize) {
             let samples = first..count.min(first + ROWS);
             let rows = samples.end - first;
@@ -75,7 +79,8 @@ fn generate(
             let Some(continuations) = session.generate(request)? else {
                 return Err(interrupted(signals, printer));
             };
-            for continuation in continuations {
+            for mut continuation in continuations {
+                continuation.truncate(continuation.iter().position(|id| Some(*id) == end).unwrap_or(usize::MAX));
                 if !printer.take(prompt, &tokenizer.decode(&continuation), continuation.len())? {
                     return Ok(false);
                 }

@@ -1,5 +1,6 @@
 //! The prompts that a user gives on stdin.
 
+use crate::data::options::TokenizerKind;
 use crate::data::tokenizer::Tokenizer;
 use crate::refuse;
 use anyhow::{Context, Result, ensure};
@@ -9,11 +10,11 @@ use std::io::{IsTerminal, Read};
 /// More is no prompt but a mistake.
 const LARGEST_INPUT: u64 = 64 << 20;
 
-/// Unknown characters that a warning names.
+/// Unknown parts of texts that a warning names.
 const NAMED: usize = 8;
 
-/// Reads stdin to its end: a prompt per line, or all of it as one where it is to be taken `whole`. Warns of characters
-/// that the tokenizer lacks.
+/// Reads stdin to its end: a prompt per line, or all of it as one where it is to be taken `whole`. Warns of what the
+/// tokenizer lacks.
 ///
 /// # Errors
 /// Refuses an empty stdin, and an empty line where the tokenizer knows no line break; what is no text.
@@ -45,7 +46,7 @@ fn cut(input: &str, whole: bool, tokenizer: &Tokenizer) -> Result<Vec<String>> {
     if whole {
         return Ok(vec![input.to_string()]);
     }
-    let knows_line_breaks = tokenizer.unknown_characters("\n").is_empty();
+    let knows_line_breaks = tokenizer.unknown_parts("\n").is_empty();
     if let (false, Some(index)) = (knows_line_breaks, input.lines().position(str::is_empty)) {
         let number = index + 1;
         refuse!("line {number} of stdin is empty and the run's tokenizer knows no line break: expected a character");
@@ -54,27 +55,37 @@ fn cut(input: &str, whole: bool, tokenizer: &Tokenizer) -> Result<Vec<String>> {
 }
 
 fn warn_of_unknown(prompts: &[String], tokenizer: &Tokenizer) {
-    let unknown: BTreeSet<char> = prompts.iter().flat_map(|prompt| tokenizer.unknown_characters(prompt)).collect();
+    let unknown: BTreeSet<String> = prompts.iter().flat_map(|prompt| tokenizer.unknown_parts(prompt)).collect();
     if unknown.is_empty() {
         return;
     }
-    let named: Vec<String> = unknown.iter().take(NAMED).map(|character| format!("{character:?}")).collect();
+    let named: Vec<String> = unknown.iter().take(NAMED).map(|part| quoted(part)).collect();
     let more = match unknown.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    tracing::warn!("the run's tokenizer lacks {}{more}: read as its unknown character", named.join(", "));
+    let what = if tokenizer.kind() == TokenizerKind::Char { "character" } else { "token" };
+    tracing::warn!("the run's tokenizer lacks {}{more}: read as its unknown {what}", named.join(", "));
+}
+
+/// A character in single quotes, a longer text in double ones.
+fn quoted(part: &str) -> String {
+    let mut characters = part.chars();
+    match (characters.next(), characters.next()) {
+        (Some(only), None) => format!("{only:?}"),
+        _ => format!("{part:?}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::options::TokenizerKind;
+    use crate::data::options::TokenizerOptions;
     use crate::exit;
 
     #[test]
     fn lines_are_prompts() {
-        let cut = |input, whole| cut(input, whole, &Tokenizer::Byte).unwrap();
+        let cut = |input, whole| cut(input, whole, &Tokenizer::byte()).unwrap();
         assert_eq!(cut("a b\nc", false), ["a b", "c"]);
         assert_eq!(cut("a\n\n b \r\n", false), ["a", "\n", " b "]);
         assert_eq!(cut("\n", false), ["\n"]);
@@ -83,7 +94,8 @@ mod tests {
 
     #[test]
     fn what_is_no_prompt() {
-        let letters = Tokenizer::build(TokenizerKind::Char, "abc").unwrap();
+        let options = TokenizerOptions { kind: TokenizerKind::Char, ..Default::default() };
+        let letters = Tokenizer::of_text(&options, "abc").unwrap();
         for (input, whole, expected) in
             [("", false, "stdin is empty"), ("", true, "stdin is empty"), ("a\n\nb", false, "line 2 of stdin")]
         {

@@ -4,6 +4,7 @@ pub mod batches;
 pub mod card;
 pub mod cargo;
 pub mod datasets;
+pub mod evaluation;
 pub mod hash;
 pub mod options;
 pub mod order;

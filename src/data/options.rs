@@ -32,6 +32,34 @@ pub struct DataOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub split: Option<Vec<f64>>,
+    /// What a row of a batch is, for a language model.
+    #[garde(skip)]
+    pub rows: RowKind,
+    /// What becomes of a train record that is longer than `model.max_length`, its end included.
+    #[garde(skip)]
+    pub long_records: LongRecords,
+}
+
+/// `data.rows`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowKind {
+    /// A block of the text as one stream.
+    #[default]
+    Blocks,
+    /// A record: a document of a dataset, a line of a text.
+    Records,
+}
+
+/// `data.long_records`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LongRecords {
+    /// Cut into rows, each of which goes on where the one before ends.
+    #[default]
+    Cut,
+    /// Left out of training.
+    Skip,
 }
 
 /// The table `[tokenizer]`.

@@ -16,6 +16,7 @@ pub struct Rows {
     tokens: Tokens,
     longest: usize,
     places: Places,
+    end: Option<u32>,
 }
 
 /// Where rows begin, and how many targets they have.
@@ -60,7 +61,7 @@ impl Rows {
         let count = tokens.count();
         ensure!(count >= 2, "found {count} token(s); a language model needs two at least, one to predict the other");
         ensure!(block > 0, "blocks of 0 tokens; expected 1 or more");
-        Ok(Self { tokens, longest: block, places: Places::Blocks })
+        Ok(Self { tokens, longest: block, places: Places::Blocks, end: None })
     }
 
     /// Cuts a stream of records, each of which ends with the token `end`, into a row for each. Before the first record
@@ -95,7 +96,7 @@ impl Rows {
             bail!("found no record{}", if tokens.count() > 1 { " that is short enough for model.max_length" } else { "" });
         }
         ensure!(u32::try_from(begins.len()).is_ok(), "found {} rows, expected fewer than 2^32", begins.len());
-        Ok(Self { tokens, longest, places: Places::Listed { begins, targets } })
+        Ok(Self { tokens, longest, places: Places::Listed { begins, targets }, end: Some(end) })
     }
 
     /// How many rows there are; one at least.
@@ -127,6 +128,17 @@ impl Rows {
     /// How many targets a row has; none from [`count`](Self::count) on.
     pub fn targets(&self, row: usize) -> usize {
         self.place(row).1
+    }
+
+    /// Whether a row ends its record: another row of the same record follows where not. Blocks never do.
+    ///
+    /// # Errors
+    /// A token file that cannot be read.
+    pub fn ends_record(&self, row: usize) -> Result<bool> {
+        let Some(end) = self.end else { return Ok(false) };
+        let ((begin, targets), mut last) = (self.place(row), Vec::new());
+        self.tokens.read(begin + targets as u64..begin + targets as u64 + 1, &mut last)?;
+        Ok(last == [i64::from(end)])
     }
 
     /// Where a row begins, and its number of targets.
@@ -248,6 +260,7 @@ mod tests {
         assert_eq!(batch.inputs, [9, 3, 0, 0, 6, 7, 0, 0, 0, 0, 0, 0]);
         assert_eq!(batch.targets[..8], [3, 9, IGNORED, IGNORED, 7, 9, IGNORED, IGNORED]);
         assert!(rows.batch([0], 2).is_err());
+        assert_eq!([0, 1, 2, 3, 4].map(|row| rows.ends_record(row).unwrap()), [true, true, false, true, true]);
         let rows = records(&stream, Long::Skip).unwrap();
         assert_eq!(rows.batch(0..rows.count(), 3).unwrap().targets, [1, 2, 9, 3, 9, IGNORED, 8, 7, 9]);
         let error = records(&[9, 1, 2, 3, 4, 9], Long::Skip).unwrap_err().to_string();

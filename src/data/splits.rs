@@ -101,7 +101,7 @@ pub fn load(options: &DataOptions, root: &Path, wanted: &[&str]) -> Result<Split
 }
 
 fn choice(options: &DataOptions) -> Result<Choice<'_>> {
-    let DataOptions { dataset, train, validation, test, path, split } = options;
+    let DataOptions { dataset, train, validation, test, path, split, .. } = options;
     let expected = "expected exactly one of `dataset`, `path` and `train`";
     let chosen = [("`dataset`", dataset.is_some()), ("`path`", path.is_some()), ("`train`", train.is_some())];
     let found: Vec<&str> = chosen.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();

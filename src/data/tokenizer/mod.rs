@@ -4,6 +4,7 @@ mod byte_pair;
 mod bytes;
 mod characters;
 mod encoded;
+mod kept;
 mod pairs;
 pub mod pattern;
 mod sample;
@@ -17,6 +18,7 @@ mod words;
 mod tests;
 
 pub use encoded::{Encoded, Memory};
+pub use kept::StoredTokenizer;
 pub use pairs::Tokenizers;
 pub use special::Special;
 
