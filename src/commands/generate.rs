@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 /// Samples that go through the model together: more of them gain little and take memory each.
 const ROWS: u64 = 32;
 
-/// Continues prompts from stdin with a trained language model.
+/// Continues prompts with a trained language model.
 pub fn run(arguments: &GenerateArguments) -> Result<()> {
     let trained = Trained::open(&arguments.run, &[], arguments.device, arguments.checkpoint.as_deref())?;
     let tokenizer = trained.tokenizer()?.tokenizer;
     // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
-    let prompts = prompts::read(arguments.whole_input, &tokenizer)?;
+    let prompts = prompts::read(&arguments.prompts, arguments.whole_input, &tokenizer)?;
     let signals = Signals::listen()?;
     let (parameters, decoder) = setup::language_model(&trained.experiment, &tokenizer, trained.device);
     trained.load_weights(&parameters)?;

@@ -113,10 +113,12 @@ fn lengths(rows: &Rows) -> Vec<usize> {
 /// next one chosen; ascending, the last always among them.
 fn least_padding(counts: &[u64], most: usize) -> Vec<usize> {
     let candidates = counts.len();
-    let sums: Vec<u64> = std::iter::once(0).chain(counts.iter().scan(0, |sum, count| {
-        *sum += count;
-        Some(*sum)
-    })).collect();
+    let sums: Vec<u64> = std::iter::once(0)
+        .chain(counts.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        }))
+        .collect();
     // cost[c]: places that all rows up to candidate c take where c is chosen; before[k][c]: the choice before it.
     let places = |after: usize, last: usize| (sums[last + 1] - sums[after]) * (last as u64 + 1);
     let mut cost: Vec<u64> = (0..candidates).map(|last| places(0, last)).collect();

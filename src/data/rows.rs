@@ -93,7 +93,10 @@ impl Rows {
             }
         })?;
         if begins.is_empty() {
-            bail!("found no record{}", if tokens.count() > 1 { " that is short enough for model.max_length" } else { "" });
+            bail!(
+                "found no record{}",
+                if tokens.count() > 1 { " that is short enough for model.max_length" } else { "" }
+            );
         }
         ensure!(u32::try_from(begins.len()).is_ok(), "found {} rows, expected fewer than 2^32", begins.len());
         Ok(Self { tokens, longest, places: Places::Listed { begins, targets }, end: Some(end) })
@@ -270,7 +273,8 @@ mod tests {
 
     #[test]
     fn rows_predict_every_token_once() {
-        let ids: Vec<u32> = std::iter::once(0).chain((1..200_000).map(|i| u32::from(i % 7 != 0) * i)).chain([0]).collect();
+        let ids: Vec<u32> =
+            std::iter::once(0).chain((1..200_000).map(|i| u32::from(i % 7 != 0) * i)).chain([0]).collect();
         let rows = [Rows::blocks(Tokens::of(&ids), 97), Rows::records(Tokens::of(&ids), 5, 0, Long::Cut)];
         for rows in rows.map(Result::unwrap) {
             let batch = rows.batch(0..rows.count(), rows.longest()).unwrap();

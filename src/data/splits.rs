@@ -195,7 +195,8 @@ mod tests {
             ("path = 'no-such-file'\nsplit = [0.5, 0.5]", "data.path: no such file: no-such-file"),
             ("dataset = 'rust-sources'", "synth data fetch rust-sources"),
         ] {
-            for error in [check(&options(table), root).unwrap_err(), load(&options(table), root, &SPLITS).unwrap_err()] {
+            for error in [check(&options(table), root).unwrap_err(), load(&options(table), root, &SPLITS).unwrap_err()]
+            {
                 let message = format!("{error:#}");
                 assert!(message.contains(expected) && code(&error) == 2, "{table}: {message}");
             }
@@ -238,7 +239,10 @@ mod tests {
     fn datasets_are_text_and_may_lack_splits() {
         let root = tempfile::tempdir().unwrap();
         let splits = set(root.path(), Shape::Text, "{\"text\":\"a\"}\n").unwrap();
-        assert_eq!(splits.named().map(|(name, text)| (name, text.form)).collect::<Vec<_>>(), [("validation", Form::Records)]);
+        assert_eq!(
+            splits.named().map(|(name, text)| (name, text.form)).collect::<Vec<_>>(),
+            [("validation", Form::Records)]
+        );
         assert_eq!(splits.dataset.unwrap().name, "set");
         fs::write(root.path().join("set/validation.jsonl"), "{\"text\":\"b\"}\n").unwrap();
         let error = load(&options("dataset = 'set'"), root.path(), &["validation"]).unwrap_err();

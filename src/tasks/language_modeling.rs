@@ -216,10 +216,7 @@ impl Task for LanguageModeling {
 }
 
 /// The first `count` batches, with the numbers of their rows.
-fn packets(
-    held_out: Arc<HeldOut>,
-    count: u64,
-) -> impl FnMut() -> Result<Option<Packet<Vec<usize>>>> + Send + 'static {
+fn packets(held_out: Arc<HeldOut>, count: u64) -> impl FnMut() -> Result<Option<Packet<Vec<usize>>>> + Send + 'static {
     let mut numbers = 0..count as usize;
     move || {
         let Some(number) = numbers.next() else { return Ok(None) };

@@ -79,7 +79,10 @@ impl Text {
         let pieces = Pieces::new(self.source(progress)?, Flow::Running, SAMPLE_PIECE);
         let (share, of) = (u128::from(bytes), u128::from(self.bytes().max(bytes)));
         let chosen = move |index: u128| (index + 1) * share / of > index * share / of;
-        Ok(pieces.zip(0..).filter(move |(piece, index)| piece.is_err() || chosen(*index)).map(|(piece, _)| Ok(piece?.text)))
+        Ok(pieces
+            .zip(0..)
+            .filter(move |(piece, index)| piece.is_err() || chosen(*index))
+            .map(|(piece, _)| Ok(piece?.text)))
     }
 
     fn source(&self, progress: &Arc<AtomicU64>) -> Result<Source> {

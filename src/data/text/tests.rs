@@ -75,7 +75,8 @@ fn a_text_is_cut_at_floors_of_cumulative_shares() {
 
 #[test]
 fn pieces_follow_from_the_text_alone() {
-    let text = "words and  spaces,\n\nlines\tand more words ".repeat(500) + &"x".repeat(3000) + &"日本".repeat(900) + " end";
+    let text =
+        "words and  spaces,\n\nlines\tand more words ".repeat(500) + &"x".repeat(3000) + &"日本".repeat(900) + " end";
     let (_folder, paths) = files(&[text.as_bytes()]);
     let plain = pieces(&survey_files(paths).unwrap(), Flow::Running, 1000).unwrap();
     let members: Vec<u8> = text.as_bytes().chunks(777).flat_map(gzip).collect();

@@ -143,9 +143,7 @@ impl Tokenizer {
         match &self.model {
             // 0xff occurs nowhere in UTF-8.
             Model::Byte => lossy(ids.map(|id| u8::try_from(id).unwrap_or(0xff)).collect()),
-            Model::BytePair(model) => {
-                lossy(ids.flat_map(|id| model.text(id).unwrap_or(&[0xff])).copied().collect())
-            }
+            Model::BytePair(model) => lossy(ids.flat_map(|id| model.text(id).unwrap_or(&[0xff])).copied().collect()),
             Model::Char(characters) => {
                 ids.map(|id| characters.character(id).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
             }

@@ -114,7 +114,11 @@ fn a_border_changes_no_token() {
         let mut left = text.as_str();
         while let Some(border) = pattern::last_border(left) {
             left = &text[..border];
-            assert_eq!([tokenizer.encode(left), tokenizer.encode(&text[border..])].concat(), whole, "{kind:?} {border}");
+            assert_eq!(
+                [tokenizer.encode(left), tokenizer.encode(&text[border..])].concat(),
+                whole,
+                "{kind:?} {border}"
+            );
         }
     }
 }

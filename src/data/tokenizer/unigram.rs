@@ -60,7 +60,10 @@ impl Unigram {
             vocabulary.len() == log_probabilities.len() && log_probabilities.iter().all(|number| number.is_finite()),
             "expected a finite number in log_probabilities for each entry of the vocabulary"
         );
-        ensure!(vocabulary.iter().collect::<HashSet<_>>().len() == vocabulary.len(), "the vocabulary has an entry twice");
+        ensure!(
+            vocabulary.iter().collect::<HashSet<_>>().len() == vocabulary.len(),
+            "the vocabulary has an entry twice"
+        );
         let pairs = vocabulary.iter().cloned().zip(log_probabilities.iter().copied()).collect();
         let mut model = Library::from(pairs, Some(UNKNOWN as usize), false).map_err(|error| anyhow!("{error}"))?;
         // Words are remembered by each thread for itself.

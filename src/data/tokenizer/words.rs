@@ -27,11 +27,7 @@ impl Words {
     ///
     /// # Errors
     /// Those of reading the text.
-    pub fn train(
-        size: Option<usize>,
-        min_frequency: u64,
-        text: impl Iterator<Item = Result<String>>,
-    ) -> Result<Self> {
+    pub fn train(size: Option<usize>, min_frequency: u64, text: impl Iterator<Item = Result<String>>) -> Result<Self> {
         let mut counts: HashMap<String, u64> = HashMap::new();
         for piece in text {
             for (word, _) in words(&piece?) {

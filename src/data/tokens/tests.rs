@@ -17,7 +17,8 @@ struct Set {
 
 /// A text of many pieces.
 fn set() -> Set {
-    let content: String = (0..40_000).map(|i| format!("line {i} holds\u{a0}{} and 日本\n\n", i * 7919 % 1000)).collect();
+    let content: String =
+        (0..40_000).map(|i| format!("line {i} holds\u{a0}{} and 日本\n\n", i * 7919 % 1000)).collect();
     of(&content)
 }
 
@@ -35,15 +36,7 @@ fn tokenizer(kind: TokenizerKind, special: &[Special], text: &str) -> Tokenizer 
 
 fn job<'a>(set: &'a Set, tokenizer: &'a Tokenizer, folder: &'a Path) -> Job<'a> {
     let sha256 = "of a tokenizer";
-    Job {
-        text: &set.text,
-        tokenizer,
-        tokenizer_sha256: sha256,
-        flow: Flow::Running,
-        end: None,
-        measured: None,
-        folder,
-    }
+    Job { text: &set.text, tokenizer, tokenizer_sha256: sha256, flow: Flow::Running, end: None, measured: None, folder }
 }
 
 fn ids(tokens: &Tokens) -> Vec<u32> {
@@ -127,7 +120,8 @@ fn records_end_with_their_token() {
     let measured = Some(MeasuredRows { length: 4, end });
     let job = Job { flow: Flow::Records, end, measured, ..job(&set, &tokenizer, set.folder.path()) };
     let tokens = prepare_with(&job, 2, IN_MEMORY).unwrap();
-    let expected: Vec<u32> = "|a b|c|longer line|".bytes().map(|byte| if byte == b'|' { 256 } else { byte.into() }).collect();
+    let expected: Vec<u32> =
+        "|a b|c|longer line|".bytes().map(|byte| if byte == b'|' { 256 } else { byte.into() }).collect();
     assert_eq!(ids(&tokens), expected);
     // Rows: `a b|`, `c|`, `long`, `er l`, `ine|`.
     let measure = |bytes, words| Measure { bytes, words };
