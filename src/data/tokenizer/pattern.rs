@@ -25,12 +25,62 @@ impl<'a> Iterator for Pieces<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
+        if let Some(length) = ascii_piece(&self.text.as_bytes()[self.position..]) {
+            let begin = self.position;
+            self.position += length;
+            return Some(&self.text[begin..self.position]);
+        }
         // Every character belongs to one of the alternatives: the match begins at the position.
         let end = PATTERN.find_at(self.text, self.position)?.end();
         let piece = &self.text[self.position..end];
         let piece = if end == self.text.len() { piece } else { without_last_space(piece) };
         self.position += piece.len();
         Some(piece)
+    }
+}
+
+/// The length of the first piece where ASCII alone decides on it, which is most of the time and several times as fast as
+/// the pattern.
+fn ascii_piece(text: &[u8]) -> Option<usize> {
+    let &first = text.first()?;
+    if first == b'\'' {
+        let rest = &text[1..];
+        let contraction = ["s", "t", "re", "ve", "m", "ll", "d"].iter().find(|end| rest.starts_with(end.as_bytes()));
+        if let Some(end) = contraction {
+            return Some(1 + end.len());
+        }
+    }
+    // One space belongs to what follows it, where that is no white space.
+    let start = usize::from(first == b' ' && text.get(1).is_some_and(|next| Class::of(*next) != Some(Class::Space)));
+    let class = Class::of(text[start])?;
+    let end = text[start..].iter().position(|byte| Class::of(*byte) != Some(class)).map(|length| start + length);
+    match end {
+        None => Some(text.len()),
+        Some(end) if !text[end].is_ascii() => None,
+        Some(end) if class == Class::Space && end > 1 => Some(end - 1),
+        end => end,
+    }
+}
+
+/// What the pattern tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Letter,
+    Digit,
+    Space,
+    Other,
+}
+
+impl Class {
+    /// That of an ASCII character.
+    fn of(byte: u8) -> Option<Self> {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Some(Self::Letter),
+            b'0'..=b'9' => Some(Self::Digit),
+            b'\t'..=b'\r' | b' ' => Some(Self::Space),
+            0x80.. => None,
+            _ => Some(Self::Other),
+        }
     }
 }
 
@@ -56,7 +106,7 @@ mod tests {
     use tokenizers::pre_tokenizers::byte_level::ByteLevel;
     use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
-    const TEXTS: [&str; 9] = [
+    const TEXTS: [&str; 11] = [
         "Hello world",
         " it's  John's,\n\n  don't 'tis 'll we'LL\t\tx ",
         "a\n\n\nb\r\n\r\nc   \n d\u{a0}\u{a0}e\u{3000}f",
@@ -66,6 +116,8 @@ mod tests {
         "!!! ...?? (a) [b] {c} <d> --e--",
         "\u{85}\u{2028}z\u{180e}q\u{200b}r\u{feff}",
         "   ",
+        "'s't're've'm'll'd'x''s '",
+        "\u{1}\u{1c}\u{1f}\u{7f}\u{b}\u{c} a\u{e9} 1\u{bd} !\u{a1}",
     ];
 
     /// What the tokenizers library does.

@@ -1,9 +1,9 @@
 //! Bytes in memory, until they are many: then in a file.
 
 use anyhow::{Context, Result};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
@@ -106,7 +106,9 @@ impl Sink {
 pub(super) fn unfinished(folder: &Path) -> Result<NamedTempFile> {
     fs::create_dir_all(folder)?;
     remove_abandoned(folder);
-    Ok(tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder)?)
+    // Tokens are no secrets: readable as the user's umask says, not by the owner alone.
+    let mode = Permissions::from_mode(0o666);
+    Ok(tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).permissions(mode).tempfile_in(folder)?)
 }
 
 /// Removes what killed processes left. What cannot be removed harms nobody.
