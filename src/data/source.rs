@@ -1,5 +1,7 @@
 //! Text from regular files, plain or gzipped, named by a path or a glob.
 
+pub mod parquet;
+
 use crate::{refusal, refuse};
 use anyhow::{Context, Result, anyhow, bail};
 use flate2::bufread::MultiGzDecoder;
