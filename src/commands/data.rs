@@ -19,7 +19,7 @@ fn fetch(name: &str, json: bool) -> Result<()> {
         return print_json(&card);
     }
     print(&format!("{} in {}", card.name, root.join(name).display()))?;
-    for (split, facts) in card.splits.named() {
+    for (split, facts) in card.splits.iter() {
         print(&format!("  {split:<10} {:>6} files  {:>12} bytes", thousands(facts.files), thousands(facts.bytes)))?;
     }
     print(&format!("  list       sha256 {}", card.list_sha256))

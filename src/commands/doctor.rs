@@ -111,8 +111,8 @@ fn fused_parts() -> Vec<Part> {
 
 fn prepared_data() -> Vec<String> {
     let root = datasets::root();
-    datasets::AVAILABLE
-        .iter()
+    datasets::names()
+        .into_iter()
         .map(|name| match datasets::open(name, &root) {
             Ok(set) => format!("{name}: prepared in {}", set.folder().display()),
             Err(_) if root.join(name).exists() => format!("{name}: damaged in {}", root.join(name).display()),

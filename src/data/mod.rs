@@ -7,6 +7,7 @@ pub mod datasets;
 pub mod hash;
 pub mod options;
 pub mod order;
+pub mod record;
 pub mod rust_sources;
 pub mod source;
 pub mod splits;

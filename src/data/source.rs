@@ -1,4 +1,15 @@
-//! Text from regular files, plain or gzipped, named by a path or a glob.
+//! Text from regular files, plain or gzipped, named by a path or a glob: as a whole, or streamed in lines, JSON
+//! objects or rows of a table.
+
+mod json;
+mod lines;
+mod stream;
+mod table;
+
+pub use json::{JsonLines, json_array};
+pub use lines::Lines;
+pub use stream::{Encoding, ReadOptions};
+pub use table::{Dialect, Table};
 
 pub mod parquet;
 
@@ -9,16 +20,11 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-
-/// The first two bytes of every gzip file (RFC 1952).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+use stream::{CHUNK, GZIP_MAGIC};
 
 /// What one gzipped file may expand to: deflate packs up to a thousand-fold, so that a small file could
 /// fill the memory, where the text lies as a whole. Plain files show their size and have no limit.
 const MAX_EXPANDED: u64 = 4 << 30;
-
-/// Bytes read at a time.
-const CHUNK: usize = 1 << 18;
 
 /// The text of the file or files that `pattern` names, see [`resolve`]. Several files are joined as they
 /// are, with nothing between them: one that ends without a newline runs into the next.
@@ -70,7 +76,7 @@ fn expand(pattern: &str) -> Result<Vec<PathBuf>> {
 
 /// Refuses whatever is not a readable regular file. The kind is looked at before opening: opening a FIFO
 /// would wait for somebody to write to it.
-fn check_file(path: &Path) -> Result<()> {
+pub(super) fn check_file(path: &Path) -> Result<()> {
     let shown = path.display();
     let kind = match fs::metadata(path) {
         Ok(metadata) => metadata.file_type(),
@@ -147,14 +153,15 @@ fn gzip_error(error: anyhow::Error, path: &Path) -> anyhow::Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::exit::code;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
     use std::process::Command;
 
-    fn gzip(text: &[u8]) -> Vec<u8> {
+    /// `text` as a gzip file.
+    pub fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()

@@ -147,13 +147,12 @@ fn with_hashes(parts: [Option<String>; 3]) -> Splits {
 
 fn load_dataset(prepared: &Prepared) -> Result<Splits> {
     let card = prepared.card();
-    let named = card.splits.named();
     Ok(Splits {
         train: prepared.read("train")?,
         validation: Some(prepared.read("validation")?),
         test: Some(prepared.read("test")?),
         // Reading compared them.
-        hashes: named.map(|(name, split)| (name.to_string(), split.sha256.clone())).to_vec(),
+        hashes: card.splits.iter().map(|(name, split)| (name.to_string(), split.sha256.clone())).collect(),
         dataset: Some(DatasetIdentity { name: card.name.clone(), list_sha256: card.list_sha256.clone() }),
     })
 }

@@ -1,0 +1,52 @@
+//! The datasets that can be fetched, and who prepares them.
+
+use crate::data::card::Card;
+use crate::data::rust_sources;
+use anyhow::{Result, bail};
+use serde::Serialize;
+use std::env;
+use std::path::Path;
+
+/// A dataset that can be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Available {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub description: &'static str,
+    /// Under which terms it stands.
+    pub licence: &'static str,
+    /// Whether those terms allow research only.
+    pub research_only: bool,
+}
+
+const OWN: [Available; 1] = [Available {
+    name: rust_sources::NAME,
+    description: "Rust files of the crates that synth is built from; running text",
+    licence: rust_sources::LICENCE,
+    research_only: false,
+}];
+
+/// All that can be fetched.
+pub fn available() -> Vec<Available> {
+    // Those of the dataset hub join here.
+    OWN.to_vec()
+}
+
+/// The names of all that can be fetched.
+pub fn names() -> Vec<&'static str> {
+    available().into_iter().map(|found| found.name).collect()
+}
+
+/// The dataset of that name.
+pub(super) fn find(name: &str) -> Option<Available> {
+    available().into_iter().find(|found| found.name == name)
+}
+
+/// Writes the splits of a dataset into `folder`, and answers its card, which is not written yet.
+pub(super) fn prepare(name: &str, folder: &Path) -> Result<Card> {
+    match name {
+        rust_sources::NAME => rust_sources::prepare(folder, &env::current_dir()?),
+        _ => bail!("there is no dataset {name}"),
+    }
+}
