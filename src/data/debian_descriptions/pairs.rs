@@ -70,7 +70,8 @@ fn fits(from: &str, to: &str) -> bool {
         && ![from, to].iter().any(|text| text.contains(UNTRANSLATED))
 }
 
-/// Long descriptions with their synopses, each description once, in the order of packages.
+/// Long descriptions with their synopses, in the order of packages. Of those with the same first paragraph, as packages
+/// of one source have them, the first is taken.
 pub(super) fn summaries(english: &Descriptions) -> Vec<Pair> {
     let mut sorted: Vec<(&String, &Description)> = english.iter().collect();
     sorted.sort_by(|a, b| (&a.1.package, a.0).cmp(&(&b.1.package, b.0)));
@@ -79,7 +80,7 @@ pub(super) fn summaries(english: &Descriptions) -> Vec<Pair> {
     for (key, description) in sorted {
         let source = description.paragraphs.join("\n");
         let long = source.split_whitespace().count() >= SHORTEST_DOCUMENT;
-        if long && !description.synopsis.is_empty() && met.insert(source.clone()) {
+        if long && !description.synopsis.is_empty() && met.insert(&description.paragraphs[0]) {
             let (target, package) = (description.synopsis.clone(), description.package.clone());
             pairs.push(Pair { source, target, package, description: key.clone() });
         }
@@ -137,6 +138,7 @@ mod tests {
             ("1".to_string(), description("b", "second", &[&long])),
             ("2".to_string(), description("a", "first", &[&long])),
             ("3".to_string(), description("c", "short", &["one"])),
+            ("4".to_string(), description("d", "its headers", &[&long, "Headers."])),
         ]);
         assert_eq!(texts(&summaries(&english)), [(long.as_str(), "first")]);
     }
