@@ -5,6 +5,7 @@ pub mod card;
 pub mod cargo;
 pub mod datasets;
 pub mod hash;
+pub mod hub;
 pub mod options;
 pub mod order;
 pub mod record;
