@@ -16,14 +16,25 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// # Errors
 /// A file that cannot be read.
 pub fn sha256_file(path: &Path) -> Result<String> {
-    let hash = || -> std::io::Result<String> {
+    sha256_file_with(path, |_| {})
+}
+
+/// As [`sha256_file`], telling `on_piece` the bytes of each piece, for a progress bar.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn sha256_file_with(path: &Path, mut on_piece: impl FnMut(u64)) -> Result<String> {
+    let mut hash = || -> std::io::Result<String> {
         let mut file = File::open(path)?;
         let mut hash = Sha256::new();
         let mut chunk = vec![0; 1 << 18];
         loop {
             match file.read(&mut chunk)? {
                 0 => return Ok(hex(&hash.finalize())),
-                count => hash.update(&chunk[..count]),
+                count => {
+                    on_piece(count as u64);
+                    hash.update(&chunk[..count]);
+                }
             }
         }
     };
