@@ -56,15 +56,24 @@ pub struct Bar {
 impl Bar {
     /// A bar of `total` steps, named `what`, that begins at `done`.
     pub fn new(what: &str, total: u64, done: u64) -> Self {
+        Self::with_template(&format!("{what} {{wide_bar}} {{pos}}/{{len}} {{msg}} {{eta}} left"), total, done)
+    }
+
+    /// The same of bytes.
+    pub fn of_bytes(what: &str, total: u64, done: u64) -> Self {
+        let counts = "{bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+        Self::with_template(&format!("{what} {{wide_bar}} {counts}"), total, done)
+    }
+
+    fn with_template(template: &str, total: u64, done: u64) -> Self {
         let span = info_span!(target: "synth::bar", "bar");
-        // The time left is only right once steps are counted from here.
-        let template = format!("{what} {{wide_bar}} {{pos}}/{{len}} {{msg}} {{eta}} left");
-        if let Ok(style) = ProgressStyle::with_template(&template) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             span.pb_set_style(&style);
         }
         span.pb_set_length(total);
         span.pb_set_position(done);
         span.pb_start();
+        // The time left is only right once steps are counted from here.
         span.pb_reset_eta();
         Self { span }
     }

@@ -6,6 +6,7 @@ pub mod cargo;
 pub mod datasets;
 pub mod debian_descriptions;
 pub mod hash;
+pub mod hub;
 pub mod import;
 pub mod options;
 pub mod order;

@@ -1,5 +1,5 @@
 use super::*;
-use parquet_file::{Column, file, snappy, texts, zstd};
+use parquet_file::{Column, file, lists, snappy, texts, zstd};
 use serde_json::json;
 use std::fs;
 
@@ -18,8 +18,6 @@ const MIXED: &str = "message m {
 
 /// Two row groups, of two rows and one.
 fn mixed() -> Vec<Vec<Column>> {
-    let words =
-        |rows: &[&[&str]]| Column::Lists(rows.iter().map(|row| row.iter().map(|w| w.to_string()).collect()).collect());
     vec![
         vec![
             Column::Texts(vec![Some("one".into()), None]),
@@ -27,7 +25,7 @@ fn mixed() -> Vec<Vec<Column>> {
             Column::Floats(vec![0.1, 4.0]),
             texts(&["eins", "zwei"]),
             texts(&["one", "two"]),
-            words(&[&["a", "b"], &[]]),
+            lists(&[&["a", "b"], &[]]),
         ],
         vec![
             texts(&["three ✓"]),
@@ -35,7 +33,7 @@ fn mixed() -> Vec<Vec<Column>> {
             Column::Floats(vec![2.5]),
             texts(&["drei"]),
             texts(&["three"]),
-            words(&[&["c"]]),
+            lists(&[&["c"]]),
         ],
     ]
 }
