@@ -3,6 +3,7 @@
 
 use super::settings::Settings;
 use anyhow::anyhow;
+use std::net::IpAddr;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body};
@@ -17,6 +18,14 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 pub struct Http {
     agent: Agent,
     settings: Settings,
+}
+
+/// Whether an address is one of this machine itself.
+fn is_this_machine(endpoint: &str) -> bool {
+    let url: Option<Uri> = endpoint.parse().ok();
+    let host = url.as_ref().and_then(Uri::host).unwrap_or_default();
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || address.is_some_and(|address| address.is_loopback())
 }
 
 /// Why a request failed.
@@ -57,7 +66,7 @@ pub struct Facts {
 impl Http {
     /// A client with these settings.
     pub fn new(settings: &Settings) -> Self {
-        let config = Agent::config_builder()
+        let mut config = Agent::config_builder()
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
@@ -65,9 +74,12 @@ impl Http {
             .user_agent(concat!("synth/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(settings.patience))
             .timeout_per_read(Some(settings.patience))
-            .timeout_per_write(Some(settings.patience))
-            .build();
-        Self { agent: config.into(), settings: settings.clone() }
+            .timeout_per_write(Some(settings.patience));
+        if is_this_machine(&settings.endpoint) {
+            // A proxy would look for the server on its own machine.
+            config = config.proxy(None);
+        }
+        Self { agent: config.build().into(), settings: settings.clone() }
     }
 
     /// Asks for `path`, which follows the endpoint, from byte `range.0` on where there is a range; `range.1` is its
@@ -266,6 +278,14 @@ mod tests {
         for tag in ["", "\"../x\"", "\"a/b\"", "\".\"", "\"a b\""] {
             assert_eq!(blob_name(tag), None, "{tag}");
         }
+    }
+
+    #[test]
+    fn this_machine_is_known() {
+        for endpoint in ["http://localhost:8080", "http://127.0.0.1", "https://[::1]:443/hub"] {
+            assert!(is_this_machine(endpoint), "{endpoint}");
+        }
+        assert!(!is_this_machine("https://huggingface.co") && !is_this_machine("http://10.0.0.1"));
     }
 
     #[test]
