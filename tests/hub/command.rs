@@ -2,7 +2,6 @@
 
 use super::miniatures::{miniature, multi30k};
 use super::stand_in::{Fault, StandIn, sha256};
-use assert_cmd::cargo::cargo_bin;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// The program with a place of its own for everything.
 fn synth(server: &StandIn, place: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(cargo_bin("synth"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synth"));
     command.arg("data").args(arguments).env_remove("SYNTH_LOG").current_dir(place);
     for name in ["HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN_PATH"] {
         command.env_remove(name);

@@ -3,6 +3,7 @@
 
 use super::settings::Settings;
 use anyhow::anyhow;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri, header};
@@ -19,6 +20,18 @@ pub struct Http {
     agent: Agent,
     settings: Settings,
 }
+
+/// The server has no such thing (status 404 or 410).
+#[derive(Debug)]
+pub struct NotThere(String);
+
+impl fmt::Display for NotThere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotThere {}
 
 /// Whether an address is one of this machine itself.
 fn is_this_machine(endpoint: &str) -> bool {
@@ -132,7 +145,10 @@ impl Http {
             ),
             (401, _) => format!("is private or does not exist; {} (status 401)", self.settings.token_hint()),
             (404, "RevisionNotFound") => "has no such revision (status 404)".to_string(),
-            (404 | 410, _) => format!("is not there on {endpoint} (status {status})"),
+            (404 | 410, _) => {
+                let sentence = format!("{what} is not there on {endpoint} (status {status})");
+                return Trouble::Stop(anyhow::Error::new(NotThere(sentence)));
+            }
             _ => format!("cannot be had: {endpoint} answers with status {status}"),
         };
         Trouble::Stop(anyhow!("{what} {sentence}"))
