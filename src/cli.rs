@@ -6,7 +6,7 @@ mod data;
 pub use bench::{BenchArguments, KindChoice, ModelChoice, WhatChoice};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
-pub use data::{DataArguments, DataCommand, EncodingChoice, ImportArguments, ShowArguments};
+pub use data::{DataArguments, DataCommand, EncodingChoice, FetchArguments, ImportArguments, ShowArguments};
 use std::path::PathBuf;
 
 /// Trains, evaluates and ablates Transformers in which only the attention differs.

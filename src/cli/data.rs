@@ -23,14 +23,9 @@ pub enum DataCommand {
     },
     /// Prepare a dataset by name, under SYNTH_DATA [default: data]
     ///
-    /// `synth data list` names them. One that is prepared already stays as it is.
-    Fetch {
-        /// The dataset, such as rust-sources
-        name: String,
-        /// Print its card as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// `synth data list` names them. One that is prepared already stays as it is. Those of the Hugging Face hub are
+    /// downloaded into its usual cache; HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and HF_TOKEN mean what they always do.
+    Fetch(FetchArguments),
     /// Prepare a dataset from files of your own, under SYNTH_DATA [default: data]
     Import(ImportArguments),
     /// Show a prepared dataset: its card, samples, and how long its texts are
@@ -42,6 +37,28 @@ pub enum DataCommand {
         /// The dataset
         name: String,
     },
+}
+
+/// `synth data fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArguments {
+    /// The dataset, such as rust-sources or multi30k
+    pub name: String,
+    /// Of a set of the hub: the branch, tag or commit to take
+    #[arg(long)]
+    pub revision: Option<String>,
+    /// Of a set of the hub: take the first N records of each split at most
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    pub max_records: Option<u64>,
+    /// Of a set of the hub: take the first N files of each split at most
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub shards: Option<u32>,
+    /// Of a set of the hub: download all of it, though it has more than 20 GB
+    #[arg(long, conflicts_with_all = ["max_records", "shards"])]
+    pub whole: bool,
+    /// Print its card as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `synth data import`.

@@ -5,11 +5,11 @@ mod list;
 mod show;
 
 use super::output::{print, print_json, thousands};
-use crate::cli::{DataArguments, DataCommand, EncodingChoice, ImportArguments};
+use crate::cli::{DataArguments, DataCommand, EncodingChoice, FetchArguments, ImportArguments};
 use crate::data::card::Card;
-use crate::data::datasets;
 use crate::data::import::{self, ImportOptions, Keys};
 use crate::data::source::Encoding;
+use crate::data::{datasets, hub};
 use anyhow::Result;
 
 /// Runs a subcommand of `synth data`.
@@ -17,13 +17,25 @@ pub fn run(arguments: &DataArguments) -> Result<()> {
     let root = datasets::root();
     match &arguments.command {
         DataCommand::List { json } => list::run(&root, *json),
-        DataCommand::Fetch { name, json } => print_card(&datasets::fetch(name, &root)?, *json),
+        DataCommand::Fetch(arguments) => {
+            print_card(&datasets::fetch(&arguments.name, &part(arguments), &root)?, arguments.json)
+        }
         DataCommand::Import(arguments) => {
             let card = import::import(&arguments.name, &arguments.paths, &options(arguments), &root)?;
             print_card(&card, arguments.json)
         }
         DataCommand::Show(arguments) => show::run(arguments, &root),
         DataCommand::Remove { name } => print(&format!("removed {}", datasets::remove(name, &root)?.display())),
+    }
+}
+
+/// What of a set of the hub is wanted.
+fn part(arguments: &FetchArguments) -> hub::Options {
+    hub::Options {
+        revision: arguments.revision.clone(),
+        max_records: arguments.max_records,
+        shards: arguments.shards.map(|shards| shards as usize),
+        whole: arguments.whole,
     }
 }
 

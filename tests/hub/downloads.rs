@@ -169,6 +169,16 @@ fn mirrors_that_say_nothing_of_files_will_do() {
 }
 
 #[test]
+fn mirrors_that_know_branches_only_will_do() {
+    let (server, files) = server();
+    server.fail("hub", "listing", [Fault::Status(404, "")]);
+    server.fail("hub", "train.jsonl", [Fault::Status(404, "")]);
+    check(&server, &files, tempfile::tempdir().unwrap().path());
+    assert!(server.seen("/resolve/main/").iter().any(|seen| seen.path.ends_with("train.jsonl")));
+    assert_eq!(server.seen("/revision/")[1].path, "/api/datasets/bentrevett/multi30k/revision/main");
+}
+
+#[test]
 fn refusals_are_one_clear_sentence() {
     let home = tempfile::tempdir().unwrap();
     for (place, path, fault, expected) in [
@@ -186,7 +196,7 @@ fn refusals_are_one_clear_sentence() {
         ("hub", "train.jsonl", Fault::Redirect(String::new()), "redirects to \"\", which is no address"),
     ] {
         let (server, _) = server();
-        server.fail(place, path, [fault]);
+        server.fail(place, path, [fault.clone(), fault]);
         let failed = fetch(&online(&server, home.path()), "multi30k", &Options::default(), &home.path().join("set"));
         let message = message(failed);
         assert!(message.contains("bentrevett/multi30k") && message.contains(expected), "{message}");

@@ -1,9 +1,12 @@
 //! The loaders of the dataset hub against a stand-in of it on this machine.
 
+mod command;
 mod downloads;
 mod miniature_tasks;
 mod miniatures;
 mod offline;
+// One kind of column is for the reader's own tests.
+#[allow(dead_code)]
 mod parquet_file;
 mod sets;
 mod stand_in;

@@ -207,12 +207,13 @@ fn next_fault(state: &Mutex<State>, place: &'static str, path: &str) -> Option<F
     state.lock().unwrap().faults.get_mut(&(place, path.to_string()))?.pop_front()
 }
 
-/// The file that a path means: `…/<name>/…/<commit>/<path>`.
+/// The file that a path means: `…/<name>/…/<revision>/<path>`.
 fn find(state: &Mutex<State>, path: &str) -> Option<(String, String, Content)> {
     let state = state.lock().unwrap();
     let path = path.split('?').next()?;
-    state.repositories.iter().find_map(|((name, commit), files)| {
-        let (before, after) = path.split_once(&format!("/{commit}/"))?;
+    state.revisions.iter().find_map(|((name, revision), commit)| {
+        let (before, after) = path.split_once(&format!("/{revision}/"))?;
+        let files = &state.repositories[&(name.clone(), commit.clone())];
         let file = files.iter().find(|file| file.path == after)?;
         let named = before.ends_with(name) || before.ends_with(&format!("{name}/resolve"));
         named.then(|| (name.clone(), commit.clone(), file.clone()))

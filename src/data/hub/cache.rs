@@ -11,8 +11,8 @@
 //! ```
 
 use super::download::{Wanted, download};
-use super::http::Http;
-use super::listing::{Listing, Sibling, download_path, is_commit};
+use super::http::{Facts, Http, NotThere};
+use super::listing::{Listing, Sibling, download_path, is_commit, names_a_commit};
 use super::settings::Settings;
 use crate::data::hash::{sha256_file, sha256_hex};
 use crate::refuse;
@@ -45,7 +45,7 @@ impl RepositoryCache {
             return Some(revision.to_string());
         }
         let text = fs::read_to_string(self.folder().join("refs").join(revision)).ok()?;
-        Some(text.trim().to_string()).filter(|commit| is_commit(commit))
+        Some(text.trim().to_string()).filter(|commit| names_a_commit(commit))
     }
 
     /// What the repository held at a commit: as it was listed, else the files that are here. Tells which.
@@ -96,14 +96,8 @@ impl RepositoryCache {
     ///
     /// # Errors
     /// Those of [`download`]; a folder that cannot be written to.
-    pub fn fetch(
-        &self,
-        http: &Http,
-        settings: &Settings,
-        repository: &str,
-        commit: &str,
-        sibling: &Sibling,
-    ) -> Result<PathBuf> {
+    pub fn fetch(&self, http: &Http, settings: &Settings, place: &Place<'_>, sibling: &Sibling) -> Result<PathBuf> {
+        let commit = place.commit;
         // Where nobody says the blob's name before, what is on its way needs one that a later process finds again.
         let unnamed = || format!("{}-unnamed", &sha256_hex(format!("{commit}/{}", sibling.path).as_bytes())[..40]);
         let name = sibling.blob().map_or_else(unnamed, str::to_string);
@@ -117,11 +111,7 @@ impl RepositoryCache {
             Some(blob) => blob,
             None => {
                 let incomplete = blobs.join(format!("{name}.incomplete"));
-                let what = format!("{} of {repository}", sibling.path);
-                let address = download_path(repository, commit, &sibling.path);
-                let (bytes, sha256) = (sibling.bytes(), sibling.sha256());
-                let facts =
-                    download(http, settings, &Wanted { address: &address, what: &what, bytes, sha256 }, &incomplete)?;
+                let facts = place.download(http, settings, sibling, &incomplete)?;
                 let name = sibling.blob().map(str::to_string).or(facts.blob);
                 let name = name.map_or_else(|| sha256_file(&incomplete), Ok)?;
                 let blob = blobs.join(name);
@@ -151,6 +141,32 @@ impl RepositoryCache {
             Ok(file)
         };
         lock().with_context(|| format!("cannot lock {}", path.display()))
+    }
+}
+
+/// Where on the hub a file is.
+pub struct Place<'a> {
+    /// The dataset.
+    pub repository: &'a str,
+    /// The branch, tag or commit that was asked for.
+    pub revision: &'a str,
+    /// The commit that this is.
+    pub commit: &'a str,
+}
+
+impl Place<'_> {
+    fn download(&self, http: &Http, settings: &Settings, sibling: &Sibling, path: &Path) -> Result<Facts> {
+        let what = format!("{} of {}", sibling.path, self.repository);
+        let download_from = |revision: &str| {
+            let address = download_path(self.repository, revision, &sibling.path);
+            let (bytes, sha256) = (sibling.bytes(), sibling.sha256());
+            download(http, settings, &Wanted { address: &address, what: &what, bytes, sha256 }, path)
+        };
+        match download_from(self.commit) {
+            // Mirrors may know branches only.
+            Err(error) if error.is::<NotThere>() && self.revision != self.commit => download_from(self.revision),
+            done => done,
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use super::settings::Settings;
 use anyhow::anyhow;
+use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body};
@@ -17,6 +19,26 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 pub struct Http {
     agent: Agent,
     settings: Settings,
+}
+
+/// The server has no such thing (status 404 or 410).
+#[derive(Debug)]
+pub struct NotThere(String);
+
+impl fmt::Display for NotThere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotThere {}
+
+/// Whether an address is one of this machine itself.
+fn is_this_machine(endpoint: &str) -> bool {
+    let url: Option<Uri> = endpoint.parse().ok();
+    let host = url.as_ref().and_then(Uri::host).unwrap_or_default();
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || address.is_some_and(|address| address.is_loopback())
 }
 
 /// Why a request failed.
@@ -57,7 +79,7 @@ pub struct Facts {
 impl Http {
     /// A client with these settings.
     pub fn new(settings: &Settings) -> Self {
-        let config = Agent::config_builder()
+        let mut config = Agent::config_builder()
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
@@ -65,9 +87,12 @@ impl Http {
             .user_agent(concat!("synth/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(settings.patience))
             .timeout_per_read(Some(settings.patience))
-            .timeout_per_write(Some(settings.patience))
-            .build();
-        Self { agent: config.into(), settings: settings.clone() }
+            .timeout_per_write(Some(settings.patience));
+        if is_this_machine(&settings.endpoint) {
+            // A proxy would look for the server on its own machine.
+            config = config.proxy(None);
+        }
+        Self { agent: config.build().into(), settings: settings.clone() }
     }
 
     /// Asks for `path`, which follows the endpoint, from byte `range.0` on where there is a range; `range.1` is its
@@ -120,7 +145,10 @@ impl Http {
             ),
             (401, _) => format!("is private or does not exist; {} (status 401)", self.settings.token_hint()),
             (404, "RevisionNotFound") => "has no such revision (status 404)".to_string(),
-            (404 | 410, _) => format!("is not there on {endpoint} (status {status})"),
+            (404 | 410, _) => {
+                let sentence = format!("{what} is not there on {endpoint} (status {status})");
+                return Trouble::Stop(anyhow::Error::new(NotThere(sentence)));
+            }
             _ => format!("cannot be had: {endpoint} answers with status {status}"),
         };
         Trouble::Stop(anyhow!("{what} {sentence}"))
@@ -266,6 +294,14 @@ mod tests {
         for tag in ["", "\"../x\"", "\"a/b\"", "\".\"", "\"a b\""] {
             assert_eq!(blob_name(tag), None, "{tag}");
         }
+    }
+
+    #[test]
+    fn this_machine_is_known() {
+        for endpoint in ["http://localhost:8080", "http://127.0.0.1", "https://[::1]:443/hub"] {
+            assert!(is_this_machine(endpoint), "{endpoint}");
+        }
+        assert!(!is_this_machine("https://huggingface.co") && !is_this_machine("http://10.0.0.1"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a repository holds at a revision.
 
 use super::attempts::persist;
-use super::http::{Http, Trouble};
+use super::http::{Http, NotThere, Trouble};
 use super::settings::Settings;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ const MAX_BYTES: u64 = 128 << 20;
 /// The files of a repository at one commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// The commit, 40 hexadecimal digits.
+    /// The commit, 40 hexadecimal digits on the hub.
     #[serde(rename = "sha")]
     pub commit: String,
     /// The files, in the server's order.
@@ -72,9 +72,14 @@ impl Listing {
     /// JSON that is none of a listing; a commit that is none.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let listing: Self = serde_json::from_slice(json).context("the list of files is none")?;
-        ensure!(is_commit(&listing.commit), "the list of files is of {:?}; expected a commit", listing.commit);
+        ensure!(names_a_commit(&listing.commit), "the list of files is of {:?}; expected a commit", listing.commit);
         Ok(listing)
     }
+}
+
+/// Whether this can be what a server calls a commit, and a folder's name. The hub's own are as [`is_commit`] says.
+pub fn names_a_commit(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether this is the name of a commit, not of a branch.
@@ -93,9 +98,17 @@ fn is_hexadecimal(text: &str) -> bool {
 /// something else.
 pub fn fetch(http: &Http, settings: &Settings, repository: &str, revision: &str) -> Result<Listing> {
     let what = format!("dataset {repository} at revision {revision}");
-    let path = format!("/api/datasets/{repository}/revision/{}?blobs=true", encode(revision));
-    let json = persist(settings.first_pause, &what, || {
-        let reply = http.get(&path, &what, None)?;
+    let path = format!("/api/datasets/{repository}/revision/{}", encode(revision));
+    match fetch_from(http, settings, &format!("{path}?blobs=true"), &what) {
+        // Mirrors may not know the question for sizes and hashes.
+        Err(error) if error.is::<NotThere>() => fetch_from(http, settings, &path, &what),
+        done => done,
+    }
+}
+
+fn fetch_from(http: &Http, settings: &Settings, path: &str, what: &str) -> Result<Listing> {
+    let json = persist(settings.first_pause, what, || {
+        let reply = http.get(path, what, None)?;
         let mut json = Vec::new();
         let read = reply.body.take(MAX_BYTES + 1).read_to_end(&mut json);
         read.map_err(|error| Trouble::Again(format!("the connection broke ({error})"), None))?;
@@ -108,10 +121,10 @@ pub fn fetch(http: &Http, settings: &Settings, repository: &str, revision: &str)
     Listing::from_json(&json).map_err(|error| anyhow!("{what}: {}: {error:#}", settings.endpoint))
 }
 
-/// The path that a file is downloaded from.
-pub fn download_path(repository: &str, commit: &str, path: &str) -> String {
+/// The path that a file of a revision is downloaded from.
+pub fn download_path(repository: &str, revision: &str, path: &str) -> String {
     let path: Vec<String> = path.split('/').map(encode).collect();
-    format!("/datasets/{repository}/resolve/{commit}/{}", path.join("/"))
+    format!("/datasets/{repository}/resolve/{}/{}", encode(revision), path.join("/"))
 }
 
 /// Percent-encodes all but what RFC 3986 calls unreserved; slashes, too.
@@ -150,7 +163,7 @@ mod tests {
         assert_eq!(facts(2), (None, None, None));
         let again = serde_json::to_vec(&listing).unwrap();
         assert_eq!(Listing::from_json(&again).unwrap(), listing);
-        let branch = json.replace(commit, "main");
+        let branch = json.replace(commit, "../main");
         assert!(Listing::from_json(branch.as_bytes()).unwrap_err().to_string().contains("expected a commit"));
         assert!(Listing::from_json(b"<html>").is_err());
     }

@@ -7,6 +7,7 @@ use super::listing::Sibling;
 use super::repository::Repository;
 use super::settings::Settings;
 use super::shards::SplitFiles;
+use crate::data::card::Card;
 use crate::{refusal, refuse};
 use anyhow::{Result, anyhow};
 use indicatif::DecimalBytes;
@@ -29,6 +30,28 @@ pub struct Options {
     pub shards: Option<usize>,
     /// All of a set however large it is.
     pub whole: bool,
+}
+
+impl Options {
+    /// What a card says of the part that is in the set; nothing of a whole one.
+    pub fn note(&self) -> String {
+        let shards = self.shards.map(|shards| format!("; the first {shards} files of each split at most"));
+        let records = self.max_records.map(|records| format!("; the first {records} records of each split at most"));
+        [shards, records].into_iter().flatten().collect()
+    }
+
+    /// Whether a set with this card is what these ask for; without any, every one is.
+    pub fn describe(&self, card: &Card) -> bool {
+        let revision = self.revision.as_deref();
+        let revision_fits = revision.is_none_or(|revision| {
+            card.revision.as_deref() == Some(revision) || card.source.contains(&format!(" revision {revision}: "))
+        });
+        let part_fits = match self.note() {
+            note if note.is_empty() => !(self.whole && card.source.contains(" of each split at most")),
+            note => card.source.contains(&note),
+        };
+        revision_fits && part_fits
+    }
 }
 
 /// A set's files at a commit.
@@ -151,5 +174,37 @@ impl<'a> Plan<'a> {
         let at_most = if options.max_records.is_some() { "at most " } else { "" };
         info!("{name}: downloading {at_most}{count} files, {size}, from {}", settings.endpoint);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::card::Layout;
+
+    #[test]
+    fn a_card_is_compared_with_what_is_asked_for() {
+        let asked = |revision: Option<&str>, shards, max_records, whole| Options {
+            revision: revision.map(str::to_string),
+            shards,
+            max_records,
+            whole,
+        };
+        let part = asked(Some("main"), Some(2), Some(10), false);
+        let mut card = Card::new("c4", Layout::Records, None);
+        card.revision = Some("0123".into());
+        card.source =
+            format!("Hugging Face hub, dataset allenai/c4, revision main: en/c4-train….json.gz{}", part.note());
+        for options in [Options::default(), part, asked(Some("0123"), None, None, false)] {
+            assert!(options.describe(&card), "{options:?}");
+        }
+        for options in [
+            asked(Some("v1"), None, None, false),
+            asked(None, Some(3), Some(10), false),
+            asked(None, None, Some(9), false),
+            asked(None, None, None, true),
+        ] {
+            assert!(!options.describe(&card), "{options:?}");
+        }
     }
 }

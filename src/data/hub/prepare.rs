@@ -40,13 +40,7 @@ fn card(plan: &Plan<'_>) -> Card {
     let layout = if shape.is_some() { Layout::Records } else { Layout::Text };
     let mut card = Card::new(set.name, layout, shape);
     let (name, wanted) = (set.repository, plan.wanted());
-    card.source = format!("Hugging Face hub, dataset {name}, revision {revision}: {wanted}");
-    if let Some(shards) = options.shards {
-        card.source.push_str(&format!("; the first {shards} files of each split at most"));
-    }
-    if let Some(records) = options.max_records {
-        card.source.push_str(&format!("; the first {records} records of each split at most"));
-    }
+    card.source = format!("Hugging Face hub, dataset {name}, revision {revision}: {wanted}{}", options.note());
     if repository.completeness == Completeness::Found {
         card.source.push_str("; as found in a cache, without the hub's list of files");
     }

@@ -1,7 +1,7 @@
 //! A dataset's repository at one commit: what it holds, and its files, from the cache or the hub.
 
 use super::attempts::Unreachable;
-use super::cache::{Completeness, RepositoryCache, check_revision};
+use super::cache::{Completeness, Place, RepositoryCache, check_revision};
 use super::http::{Http, is_sha256};
 use super::listing::{self, Listing, Sibling, is_commit};
 use super::settings::Settings;
@@ -15,6 +15,7 @@ use tracing::{info, warn};
 /// A repository at a commit.
 pub struct Repository {
     name: String,
+    revision: String,
     http: Http,
     settings: Settings,
     cache: RepositoryCache,
@@ -55,7 +56,15 @@ impl Repository {
             },
         };
         info!("dataset {name} at commit {}", listing.commit);
-        Ok(Self { name: name.into(), http, settings: settings.clone(), cache, listing, completeness })
+        Ok(Self {
+            name: name.into(),
+            revision: revision.into(),
+            http,
+            settings: settings.clone(),
+            cache,
+            listing,
+            completeness,
+        })
     }
 
     /// The file in the cache, if it is there.
@@ -76,7 +85,11 @@ impl Repository {
                 self.name,
                 self.cache.pointer(&self.listing.commit, &sibling.path).display()
             ),
-            None => self.cache.fetch(&self.http, &self.settings, &self.name, &self.listing.commit, sibling)?,
+            None => {
+                let (repository, revision, commit) = (&self.name, &self.revision, &self.listing.commit);
+                let place = Place { repository, revision, commit };
+                self.cache.fetch(&self.http, &self.settings, &place, sibling)?
+            }
         };
         let found = sha256_file(&path)?;
         let expected = sibling.sha256().map(str::to_string).or_else(|| blob_of(&path));

@@ -30,15 +30,7 @@ pub(super) fn failed(text: &str, convert: impl Fn(&Path, &ReadOptions, Take) -> 
 }
 
 fn options() -> ImportOptions {
-    ImportOptions {
-        format: None,
-        keys: Keys::default(),
-        encoding: Encoding::Utf8,
-        header: None,
-        numeric_label: false,
-        split: None,
-        licence: None,
-    }
+    ImportOptions::default()
 }
 
 /// A folder of sources and one of prepared sets.
