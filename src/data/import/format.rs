@@ -69,6 +69,9 @@ pub(super) fn detect(inputs: &[Input], options: &ReadOptions) -> Result<(Format,
     if inputs.iter().any(|input| matches!(input.mark, Some(Mark::Label(_)))) {
         return Ok((Format::Lines, "from the labels before the paths"));
     }
+    if let Some(packed) = inputs.iter().find(|input| PACKED.contains(&input.extension())) {
+        refuse!("{} is an archive or packed; unpack it and name the files in it", packed.path.display());
+    }
     let mut extensions: Vec<&str> = inputs.iter().map(Input::extension).collect();
     extensions.sort_unstable();
     extensions.dedup();
@@ -94,7 +97,8 @@ pub(super) fn detect(inputs: &[Input], options: &ReadOptions) -> Result<(Format,
     }
 }
 
-const STRUCTURED: [&str; 7] = ["parquet", "csv", "tsv", "jsonl", "ndjson", "json", "zip"];
+const STRUCTURED: [&str; 6] = ["parquet", "csv", "tsv", "jsonl", "ndjson", "json"];
+const PACKED: [&str; 8] = ["zip", "tar", "tgz", "bz2", "xz", "zst", "lz4", "7z"];
 
 fn detect_json(input: &Input, options: &ReadOptions) -> Result<(Format, &'static str)> {
     if first_sign(&input.path)? == Some(b'[') {
@@ -166,5 +170,7 @@ mod tests {
         }
         let error = found(&[("a.csv", "x"), ("b.jsonl", "{}")]).unwrap_err();
         assert!(error.to_string().contains("csv, jsonl") && crate::exit::code(&error) == 2);
+        let error = found(&[("a.tar.gz", "x")]).unwrap_err();
+        assert!(error.to_string().contains("unpack it") && crate::exit::code(&error) == 2);
     }
 }
