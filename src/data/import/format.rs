@@ -34,11 +34,13 @@ pub enum Format {
     Lines,
     /// One text a line after its label, as in TREC.
     Trec,
+    /// One text a line, and a file with the split and the class of each, as Text GCN has them.
+    Textgcn,
 }
 
 impl Format {
     /// Every format with its name.
-    pub const NAMED: [(&str, Format); 12] = [
+    pub const NAMED: [(&str, Format); 13] = [
         ("text", Self::Text),
         ("parallel", Self::Parallel),
         ("glue", Self::Glue),
@@ -51,6 +53,7 @@ impl Format {
         ("scitldr", Self::Scitldr),
         ("lines", Self::Lines),
         ("trec", Self::Trec),
+        ("textgcn", Self::Textgcn),
     ];
 }
 
