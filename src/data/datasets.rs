@@ -64,6 +64,16 @@ pub fn fetch(name: &str, options: &hub::Options, root: &Path) -> Result<Card> {
 /// # Errors
 /// Those of `make`; a folder that cannot be written to; a set of that name that another process made meanwhile.
 pub fn prepare(name: &str, root: &Path, make: impl FnOnce(&Path) -> Result<Card>) -> Result<Card> {
+    let new_root = !root.exists();
+    let made = prepare_in(name, root, make);
+    if made.is_err() && new_root {
+        // Only where nothing is in it.
+        let _ = fs::remove_dir(root);
+    }
+    made
+}
+
+fn prepare_in(name: &str, root: &Path, make: impl FnOnce(&Path) -> Result<Card>) -> Result<Card> {
     let workplace = Workplace::create(root)?;
     let card = make(&workplace.set())?;
     card.write(&workplace.set())?;
@@ -320,6 +330,9 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        let new = root.path().join("new");
+        assert!(prepare("letters", &new, |_| bail!("no letters")).is_err());
+        assert!(!new.exists());
     }
 
     #[test]

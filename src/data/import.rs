@@ -44,7 +44,7 @@ const NAMES_LISTED: usize = 20;
 type Take<'a> = &'a mut dyn FnMut(Record) -> Result<()>;
 
 /// What the user says of the files.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImportOptions {
     /// Their format; found where absent.
     pub format: Option<Format>,

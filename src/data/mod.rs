@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod card;
 pub mod cargo;
 pub mod datasets;
+pub mod debian_descriptions;
 pub mod hash;
 pub mod hub;
 pub mod import;

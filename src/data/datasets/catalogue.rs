@@ -1,7 +1,7 @@
 //! The datasets that can be fetched, and who prepares them.
 
 use crate::data::card::Card;
-use crate::data::{hub, rust_sources};
+use crate::data::{debian_descriptions, hub, rust_sources};
 use crate::refuse;
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -21,12 +21,21 @@ pub struct Available {
     pub research_only: bool,
 }
 
-const OWN: [Available; 1] = [Available {
-    name: rust_sources::NAME,
-    description: "Rust files of the crates that synth is built from; running text",
-    licence: rust_sources::LICENCE,
-    research_only: false,
-}];
+const OWN: [Available; 4] = [
+    Available {
+        name: rust_sources::NAME,
+        description: "Rust files of the crates that synth is built from; running text",
+        licence: rust_sources::LICENCE,
+        research_only: false,
+    },
+    descriptions(debian_descriptions::EN_DE, "package descriptions, English and German sentences; pairs, through apt"),
+    descriptions(debian_descriptions::EN_FR, "package descriptions, English and French sentences; pairs, through apt"),
+    descriptions(debian_descriptions::SUMMARIES, "package descriptions and their synopses; pairs, through apt"),
+];
+
+const fn descriptions(name: &'static str, description: &'static str) -> Available {
+    Available { name, description, licence: debian_descriptions::LICENCE, research_only: false }
+}
 
 /// All that can be fetched.
 pub fn available() -> Vec<Available> {
@@ -59,6 +68,9 @@ pub(super) fn prepare(name: &str, options: &hub::Options, folder: &Path) -> Resu
     }
     match name {
         rust_sources::NAME => rust_sources::prepare(folder, &env::current_dir()?),
+        debian_descriptions::EN_DE | debian_descriptions::EN_FR | debian_descriptions::SUMMARIES => {
+            debian_descriptions::prepare(name, folder)
+        }
         _ => bail!("there is no dataset {name}"),
     }
 }
