@@ -142,9 +142,10 @@ fn a_split_that_is_not_there_is_named() {
 
 /// What the real file is, the prepared split is: tried on its validation split where that lies.
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn wikitext_is_the_original_text() {
     let Some(data) = std::env::var_os("SYNTH_TEST_DATA") else {
-        println!("skipped: SYNTH_TEST_DATA is not set");
+        eprintln!("skipped: SYNTH_TEST_DATA is not set");
         return;
     };
     let path = std::path::Path::new(&data).join("wikitext2-valid-test/wiki.valid.raw.gz");

@@ -4,9 +4,11 @@
 use super::settings::Settings;
 use anyhow::anyhow;
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri, header};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body};
 
 /// How many redirects one request may take.
@@ -84,6 +86,7 @@ impl Http {
             .max_redirects_will_error(false)
             .http_status_as_error(false)
             .accept_encoding("identity")
+            .tls_config(TlsConfig::builder().root_certs(settings.authorities.clone()).build())
             .user_agent(concat!("synth/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(settings.patience))
             .timeout_per_read(Some(settings.patience))
@@ -105,7 +108,7 @@ impl Http {
         let mut url: Uri = address.parse().map_err(|_| Trouble::Stop(anyhow!("{address} is no address")))?;
         let mut facts = Facts::default();
         for hop in 0..=MAX_REDIRECTS {
-            let response = self.send(&url, range)?;
+            let response = self.send(&url, what, range)?;
             facts.learn(response.headers(), hop == 0);
             let status = response.status().as_u16();
             match status {
@@ -117,7 +120,7 @@ impl Http {
         Err(Trouble::Stop(anyhow!("{what}: the server redirects more than {MAX_REDIRECTS} times")))
     }
 
-    fn send(&self, url: &Uri, range: Option<(u64, Option<&str>)>) -> Result<Response<Body>, Trouble> {
+    fn send(&self, url: &Uri, what: &str, range: Option<(u64, Option<&str>)>) -> Result<Response<Body>, Trouble> {
         let mut request = self.agent.get(url);
         if let Some(token) = self.settings.token_for(url) {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -128,7 +131,7 @@ impl Http {
                 request = request.header(header::IF_RANGE, condition);
             }
         }
-        request.call().map_err(|error| trouble(error, self.settings.patience))
+        request.call().map_err(|error| trouble(error, what, self.settings.patience))
     }
 
     /// What a status other than success means.
@@ -236,13 +239,16 @@ fn join(url: &Uri, location: &str) -> Option<Uri> {
 }
 
 /// Whether another attempt may help after an error below HTTP.
-fn trouble(error: ureq::Error, patience: Duration) -> Trouble {
+fn trouble(error: ureq::Error, what: &str, patience: Duration) -> Trouble {
     match error {
+        // What TLS finds wrong, such as a certificate, comes as data that is not right.
+        ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => Trouble::Stop(anyhow!("{what}: {error}")),
+        ureq::Error::Io(error) => Trouble::Again(error.to_string(), None),
         ureq::Error::Timeout(_) => Trouble::Again(format!("nothing arrived for {} s", patience.as_secs_f64()), None),
-        ureq::Error::Io(_) | ureq::Error::ConnectionFailed | ureq::Error::HostNotFound | ureq::Error::Protocol(_) => {
+        ureq::Error::ConnectionFailed | ureq::Error::HostNotFound | ureq::Error::Protocol(_) => {
             Trouble::Again(error.to_string(), None)
         }
-        other => Trouble::Stop(anyhow!("{other}")),
+        other => Trouble::Stop(anyhow!("{what}: {other}")),
     }
 }
 

@@ -3,6 +3,7 @@
 mod attempts;
 mod cache;
 pub mod catalogue;
+mod certificates;
 mod download;
 mod http;
 mod listing;

@@ -1,6 +1,7 @@
 //! Where the dataset hub is, where its files are kept, and who asks: the environment that Python's programs for it
 //! read, too.
 
+use super::certificates;
 use crate::{refusal, refuse};
 use anyhow::Result;
 use std::env;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
+use ureq::tls::RootCerts;
 
 /// The hub itself. A token goes to no other place.
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -32,13 +34,15 @@ pub struct Settings {
     pub patience: Duration,
     /// The wait before the second attempt.
     pub first_pause: Duration,
+    /// Whom TLS trusts.
+    pub authorities: RootCerts,
     /// Says who asks.
     token: Option<String>,
 }
 
 impl Settings {
     /// Reads `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT`, `HF_TOKEN` and
-    /// `HF_TOKEN_PATH`, with the defaults of Python's `huggingface_hub`.
+    /// `HF_TOKEN_PATH`, with the defaults of Python's `huggingface_hub`, and `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`.
     ///
     /// # Errors
     /// Refusals of values that are none.
@@ -59,13 +63,15 @@ impl Settings {
             _ => refuse!("none of HF_HOME, XDG_CACHE_HOME and HOME is set; set HF_HOME to a folder for downloads"),
         };
         let token_file = variable("HF_TOKEN_PATH").map_or_else(|| home.join("token"), PathBuf::from);
+        let token = token(variable("HF_TOKEN"), token_file)?;
         Ok(Self {
             endpoint: endpoint(variable("HF_ENDPOINT"))?,
             cache: variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
             offline: variable("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
             patience: patience(variable("HF_HUB_DOWNLOAD_TIMEOUT"))?,
             first_pause: FIRST_PAUSE,
-            token: token(variable("HF_TOKEN"), token_file)?,
+            authorities: certificates::authorities(variable)?,
+            token,
         })
     }
 
