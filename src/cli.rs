@@ -1,10 +1,12 @@
 //! The command line: clap types only.
 
 mod bench;
+mod data;
 
 pub use bench::{BenchArguments, KindChoice, ModelChoice, WhatChoice};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
+pub use data::{DataArguments, DataCommand, EncodingChoice, FetchArguments, ImportArguments, ShowArguments};
 use std::path::PathBuf;
 
 /// Trains, evaluates and ablates Transformers in which only the attention differs.
@@ -58,7 +60,7 @@ pub enum Command {
         /// What to measure, as JSON
         job: String,
     },
-    /// Prepare datasets
+    /// Prepare datasets, and look at them
     Data(DataArguments),
     /// Say what this build and this machine can do, and what to do about each problem
     Doctor(DoctorArguments),
@@ -191,27 +193,6 @@ pub struct AblateArguments {
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-/// `synth data`.
-#[derive(Debug, Args)]
-pub struct DataArguments {
-    /// What to do
-    #[command(subcommand)]
-    pub command: DataCommand,
-}
-
-/// The subcommands of `synth data`.
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// Prepare a dataset by name, under SYNTH_DATA [default: data]
-    Fetch {
-        /// The dataset: rust-sources
-        name: String,
-        /// Print its card as JSON
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// `synth doctor`.

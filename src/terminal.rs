@@ -63,10 +63,10 @@ impl Bar {
         Self::with_template(&format!("{what} {{wide_bar}} {{pos}}/{{len}} {{msg}} {{eta}} left"), total, done)
     }
 
-    /// A bar of `total` bytes, named `what`, that begins at `done`.
-    pub fn bytes(what: &str, total: u64, done: u64) -> Self {
-        let template = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
-        Self::with_template(&format!("{what} {template}"), total, done)
+    /// The same of bytes.
+    pub fn of_bytes(what: &str, total: u64, done: u64) -> Self {
+        let counts = "{bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+        Self::with_template(&format!("{what} {{wide_bar}} {counts}"), total, done)
     }
 
     fn with_template(template: &str, total: u64, done: u64) -> Self {
@@ -78,6 +78,7 @@ impl Bar {
         span.pb_set_length(total);
         span.pb_set_position(done);
         span.pb_start();
+        // The time left is only right once steps are counted from here.
         span.pb_reset_eta();
         Self { span }
     }
@@ -110,7 +111,7 @@ impl LateBar {
 
     /// A bar of `total` bytes, named `what`.
     pub fn bytes(what: &str, total: u64) -> Self {
-        Self { make: Bar::bytes, ..Self::new(what, total) }
+        Self { make: Bar::of_bytes, ..Self::new(what, total) }
     }
 
     /// Moves the bar to `done`.

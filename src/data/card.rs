@@ -2,7 +2,7 @@
 
 mod splits;
 
-pub use splits::{CardSplits, SplitCard};
+pub use splits::{CardSplits, SplitCard, split_order};
 
 use super::hash;
 use super::record::Shape;

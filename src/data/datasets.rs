@@ -9,7 +9,7 @@ pub use catalogue::{Available, available, names};
 
 use super::card::{CARD_FILE, Card, Layout, split_file};
 use super::record::RecordReader;
-use super::source;
+use super::{hub, source};
 use crate::runs::check_name;
 use crate::{refusal, refuse};
 use anyhow::{Context, Result, bail};
@@ -34,15 +34,20 @@ pub fn root() -> PathBuf {
     env::var_os(ROOT_VARIABLE).filter(|path| !path.is_empty()).map_or_else(|| "data".into(), PathBuf::from)
 }
 
-/// Prepares a dataset in `<root>/<name>/`; one that is complete already stays as it is, and that is said.
+/// Prepares a dataset in `<root>/<name>/`; one that is complete already stays as it is, and that is said. `options` say
+/// what of a set of the hub is wanted.
 ///
 /// # Errors
-/// Refusals of names that are none or unknown, and of what this machine lacks; damage in a set that was
+/// Refusals of names that are none or unknown, of options for another set than one of the hub, of a set that is there
+/// already with another part or revision than these ask for, and of what this machine lacks; damage in a set that was
 /// prepared before; whatever goes wrong while reading and writing. Nothing half-made is left under the name.
-pub fn fetch(name: &str, root: &Path) -> Result<Card> {
+pub fn fetch(name: &str, options: &hub::Options, root: &Path) -> Result<Card> {
     check_name("the dataset's name", name)?;
     if folder_of(name, root).exists() {
         let card = open(name, root)?.card;
+        if !options.describe(&card) {
+            refuse!("{name} is prepared already, {}; run `synth data remove {name}` first", card.source);
+        }
         info!("{name} is complete in {}, prepared {}: nothing to do", folder_of(name, root).display(), card.created);
         return Ok(card);
     }
@@ -50,7 +55,7 @@ pub fn fetch(name: &str, root: &Path) -> Result<Card> {
     if found.research_only {
         warn!("{name} is for research only: {}", found.licence);
     }
-    prepare(name, root, |folder| catalogue::prepare(name, folder))
+    prepare(name, root, |folder| catalogue::prepare(name, options, folder))
 }
 
 /// Makes a dataset with `make`, which writes the files of the splits into the folder it is given and answers the card,
@@ -59,6 +64,16 @@ pub fn fetch(name: &str, root: &Path) -> Result<Card> {
 /// # Errors
 /// Those of `make`; a folder that cannot be written to; a set of that name that another process made meanwhile.
 pub fn prepare(name: &str, root: &Path, make: impl FnOnce(&Path) -> Result<Card>) -> Result<Card> {
+    let new_root = !root.exists();
+    let made = prepare_in(name, root, make);
+    if made.is_err() && new_root {
+        // Only where nothing is in it.
+        let _ = fs::remove_dir(root);
+    }
+    made
+}
+
+fn prepare_in(name: &str, root: &Path, make: impl FnOnce(&Path) -> Result<Card>) -> Result<Card> {
     let workplace = Workplace::create(root)?;
     let card = make(&workplace.set())?;
     card.write(&workplace.set())?;
@@ -247,7 +262,7 @@ mod tests {
         let refused = prepared.path("dev").unwrap_err();
         assert!(refused.to_string().contains("it has train, validation, test") && code(&refused) == 2);
         assert!(prepared.records("train").is_err());
-        assert_eq!(fetch("rust-sources", root.path()).unwrap(), card);
+        assert_eq!(fetch("rust-sources", &hub::Options::default(), root.path()).unwrap(), card);
         let refused = check_free("rust-sources", root.path()).unwrap_err();
         assert!(refused.to_string().contains("synth data remove rust-sources") && code(&refused) == 2);
     }
@@ -260,7 +275,7 @@ mod tests {
         fs::write(&file, "abcdX").unwrap();
         let changed = open("rust-sources", root.path()).unwrap().read("train").unwrap_err();
         fs::write(&file, "abc").unwrap();
-        let shorter = fetch("rust-sources", root.path()).unwrap_err();
+        let shorter = fetch("rust-sources", &hub::Options::default(), root.path()).unwrap_err();
         for (error, expected) in [(changed, "train.txt was changed"), (shorter, "has 3 bytes and should have 5")] {
             let message = format!("{error:#}");
             assert_eq!(code(&error), 1);
@@ -279,7 +294,9 @@ mod tests {
             (".hidden", "the dataset's name is"),
             ("", "the dataset's name is"),
         ] {
-            for error in [fetch(name, root.path()).unwrap_err(), open(name, root.path()).unwrap_err()] {
+            for error in
+                [fetch(name, &hub::Options::default(), root.path()).unwrap_err(), open(name, root.path()).unwrap_err()]
+            {
                 assert!(error.to_string().contains(expected) && code(&error) == 2, "{error}");
             }
         }
@@ -313,6 +330,9 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        let new = root.path().join("new");
+        assert!(prepare("letters", &new, |_| bail!("no letters")).is_err());
+        assert!(!new.exists());
     }
 
     #[test]

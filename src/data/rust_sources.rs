@@ -3,7 +3,7 @@
 
 use super::card::{Card, CardSplits, Layout, SPLITS};
 use super::cargo::{self, Crate};
-use super::hash::{hex, sha256_hex};
+use super::hash::{hex, sha256_hex, split_of_name};
 use super::record::TextWriter;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -19,9 +19,6 @@ pub const LICENCE: &str = "Each crate's own, named in its Cargo.toml; nearly all
 
 /// Larger files are left out: nearly all of them are generated.
 const MAX_FILE_BYTES: u64 = 256 << 10;
-
-/// One crate in so many goes to validation, and one to test.
-const CRATES_PER_SPLIT: u32 = 25;
 
 /// Writes the three splits into `folder` and returns the card, which is not written yet. The project is
 /// looked for from `current_folder` upwards.
@@ -56,7 +53,7 @@ fn write_splits(crates: &[Crate], folder: &Path) -> Result<(CardSplits, String)>
     let mut writers = [(train?, 0), (validation?, 0), (test?, 0)];
     let mut list = Sha256::new();
     for found in crates {
-        let (writer, files) = &mut writers[split_index(&found.name)];
+        let (writer, files) = &mut writers[split_of_name(&found.name)];
         for (path, text) in rust_files(found)? {
             list.update(format!("{} {} {path} {}\n", found.name, found.version, sha256_hex(text.as_bytes())));
             let end = if text.ends_with('\n') { "" } else { "\n" };
@@ -69,17 +66,6 @@ fn write_splits(crates: &[Crate], folder: &Path) -> Result<(CardSplits, String)>
         splits.insert(name, writer.finish(files)?);
     }
     Ok((splits, hex(&list.finalize())))
-}
-
-/// The index in [`SPLITS`] of a crate: by its name, so that no two versions of it are in different splits.
-fn split_index(crate_name: &str) -> usize {
-    // The digest as one number, big endian, modulo the number of parts.
-    let digest = Sha256::digest(crate_name);
-    match digest.iter().fold(0, |rest, &byte| (rest * 256 + u32::from(byte)) % CRATES_PER_SPLIT) {
-        0 => 1,
-        1 => 2,
-        _ => 0,
-    }
 }
 
 /// Relative path and text of every file that belongs into the set, by path.
@@ -188,17 +174,5 @@ mod tests {
         let folders: [_; 4] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
         let [first, second] = [0, 2].map(|index| prepared(folders[index].path(), folders[index + 1].path()));
         assert_eq!(first, second);
-    }
-
-    #[test]
-    fn about_one_crate_in_25_is_for_validation_and_for_test() {
-        let mut counts = [0; 3];
-        for number in 0..2500 {
-            counts[split_index(&format!("crate-{number}"))] += 1;
-        }
-        assert!((60..140).contains(&counts[1]) && (60..140).contains(&counts[2]), "{counts:?}");
-        // By Python: int(hashlib.sha256(name).hexdigest(), 16) % 25 is 23, 0, 0, 1, 1.
-        let names = ["anyhow", "indexmap", "strsim", "hashbrown", "crypto-common"];
-        assert_eq!(names.map(split_index), [0, 1, 1, 2, 2]);
     }
 }

@@ -3,6 +3,7 @@
 
 mod json;
 mod lines;
+pub mod parquet;
 mod stream;
 mod table;
 
@@ -20,6 +21,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use stream::{CHUNK, GZIP_MAGIC};
 
 /// What one gzipped file may expand to: deflate packs up to a thousand-fold, so that a small file could
@@ -57,6 +59,18 @@ pub fn resolve(pattern: &Path) -> Result<Vec<PathBuf>> {
         check_file(file)?;
     }
     Ok(files)
+}
+
+/// The first byte of a plain or gzipped text file that is no white space, if there is one near its start.
+///
+/// # Errors
+/// A refusal of what is no readable regular file; damaged gzip data.
+pub fn first_sign(path: &Path) -> Result<Option<u8>> {
+    check_file(path)?;
+    let mut start = Vec::new();
+    let bytes = stream::open(path, &Arc::default())?;
+    bytes.take(1 << 12).read_to_end(&mut start).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(start.into_iter().find(|byte| !byte.is_ascii_whitespace()))
 }
 
 fn expand(pattern: &str) -> Result<Vec<PathBuf>> {
@@ -205,6 +219,13 @@ pub(super) mod tests {
         damaged[checksum] ^= 1;
         assert!(message(read_bytes(&damaged), 1).contains("corrupt"));
         assert!(message(read_bytes(&[0x1f, 0x8b]), 1).contains("truncated"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (bytes, expected) in
+            [(gzip(b" \n [1]"), Some(b'[')), (b"\xef\xbb\xbf{}".to_vec(), Some(b'{')), (vec![], None)]
+        {
+            fs::write(file.path(), bytes).unwrap();
+            assert_eq!(first_sign(file.path()).unwrap(), expected);
+        }
     }
 
     #[test]

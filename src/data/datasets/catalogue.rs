@@ -1,7 +1,8 @@
 //! The datasets that can be fetched, and who prepares them.
 
 use crate::data::card::Card;
-use crate::data::rust_sources;
+use crate::data::{debian_descriptions, hub, rust_sources};
+use crate::refuse;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::env;
@@ -20,17 +21,31 @@ pub struct Available {
     pub research_only: bool,
 }
 
-const OWN: [Available; 1] = [Available {
-    name: rust_sources::NAME,
-    description: "Rust files of the crates that synth is built from; running text",
-    licence: rust_sources::LICENCE,
-    research_only: false,
-}];
+const OWN: [Available; 4] = [
+    Available {
+        name: rust_sources::NAME,
+        description: "Rust files of the crates that synth is built from; running text",
+        licence: rust_sources::LICENCE,
+        research_only: false,
+    },
+    descriptions(debian_descriptions::EN_DE, "package descriptions, English and German sentences; pairs, through apt"),
+    descriptions(debian_descriptions::EN_FR, "package descriptions, English and French sentences; pairs, through apt"),
+    descriptions(debian_descriptions::SUMMARIES, "package descriptions and their synopses; pairs, through apt"),
+];
+
+const fn descriptions(name: &'static str, description: &'static str) -> Available {
+    Available { name, description, licence: debian_descriptions::LICENCE, research_only: false }
+}
 
 /// All that can be fetched.
 pub fn available() -> Vec<Available> {
-    // Those of the dataset hub join here.
-    OWN.to_vec()
+    let of_hub = |set: &hub::catalogue::HubSet| Available {
+        name: set.name,
+        description: set.description,
+        licence: set.licence,
+        research_only: set.research_only,
+    };
+    OWN.into_iter().chain(hub::catalogue::all().map(of_hub)).collect()
 }
 
 /// The names of all that can be fetched.
@@ -44,9 +59,18 @@ pub(super) fn find(name: &str) -> Option<Available> {
 }
 
 /// Writes the splits of a dataset into `folder`, and answers its card, which is not written yet.
-pub(super) fn prepare(name: &str, folder: &Path) -> Result<Card> {
+pub(super) fn prepare(name: &str, options: &hub::Options, folder: &Path) -> Result<Card> {
+    if let Some(set) = hub::catalogue::find(name) {
+        return hub::prepare(&hub::Settings::from_environment()?, set, options, folder);
+    }
+    if *options != hub::Options::default() {
+        refuse!("--revision, --max-records, --shards and --whole are for sets of the hub; {name} is none");
+    }
     match name {
         rust_sources::NAME => rust_sources::prepare(folder, &env::current_dir()?),
+        debian_descriptions::EN_DE | debian_descriptions::EN_FR | debian_descriptions::SUMMARIES => {
+            debian_descriptions::prepare(name, folder)
+        }
         _ => bail!("there is no dataset {name}"),
     }
 }

@@ -39,9 +39,10 @@ impl Default for ReadOptions {
 }
 
 /// How characters are stored. It is never guessed: any file is valid latin-1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// UTF-8.
+    #[default]
     Utf8,
     /// ISO 8859-1: a byte is the character of that number.
     Latin1,
