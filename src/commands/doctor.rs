@@ -3,7 +3,7 @@
 use super::output::{print, print_json};
 use super::{Build, attention_paths};
 use crate::cli::DoctorArguments;
-use crate::data::datasets;
+use crate::data::{datasets, rust_sources};
 use crate::libtorch::context;
 use crate::libtorch::memory::cuda_memory;
 use crate::memory::{available_bytes, machine_bytes};
@@ -111,14 +111,17 @@ fn fused_parts() -> Vec<Part> {
 
 fn prepared_data() -> Vec<String> {
     let root = datasets::root();
-    datasets::AVAILABLE
-        .iter()
-        .map(|name| match datasets::open(name, &root) {
-            Ok(set) => format!("{name}: prepared in {}", set.folder().display()),
-            Err(_) if root.join(name).exists() => format!("{name}: damaged in {}", root.join(name).display()),
-            Err(_) => format!("{name}: not prepared, `synth data fetch {name}` does it"),
-        })
-        .collect()
+    let prepared = datasets::prepared(&root).unwrap_or_default();
+    let line = |(name, set): &(String, Result<datasets::Prepared>)| match set {
+        Ok(set) => format!("{name}: prepared in {}", set.folder().display()),
+        Err(_) => format!("{name}: damaged in {}", root.join(name).display()),
+    };
+    let mut lines: Vec<String> = prepared.iter().map(line).collect();
+    let demo = rust_sources::NAME;
+    if !prepared.iter().any(|(name, _)| name == demo) {
+        lines.push(format!("{demo}: not prepared, `synth data fetch {demo}` does it"));
+    }
+    lines
 }
 
 fn problems() -> Vec<String> {

@@ -1,24 +1,26 @@
 //! Named datasets: what there is, preparing one, and opening a prepared one.
 //!
-//! A prepared set is a folder `<root>/<name>/` with `train.txt`, `validation.txt`, `test.txt` and `card.json`.
+//! A prepared set is a folder `<root>/<name>/` of one file per split and `card.json`.
 
-use super::card::{Card, split_file};
-use super::hash::sha256_hex;
-use super::{rust_sources, source};
+mod catalogue;
+mod workplace;
+
+pub use catalogue::{Available, available, names};
+
+use super::card::{CARD_FILE, Card, Layout, split_file};
+use super::record::RecordReader;
+use super::{hub, source};
 use crate::runs::check_name;
 use crate::{refusal, refuse};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use std::env;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use tracing::info;
+use tracing::{info, warn};
+use workplace::Workplace;
 
 /// The environment variable that says where prepared datasets lie.
 pub const ROOT_VARIABLE: &str = "SYNTH_DATA";
-
-/// The datasets that can be fetched.
-pub const AVAILABLE: [&str; 1] = [rust_sources::NAME];
 
 /// A prepared dataset whose files have the sizes that its card says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,44 +34,69 @@ pub fn root() -> PathBuf {
     env::var_os(ROOT_VARIABLE).filter(|path| !path.is_empty()).map_or_else(|| "data".into(), PathBuf::from)
 }
 
-/// Prepares a dataset in `<root>/<name>/`; one that is complete already stays as it is, and that is said.
+/// Prepares a dataset in `<root>/<name>/`; one that is complete already stays as it is, and that is said. `options` say
+/// what of a set of the hub is wanted.
 ///
 /// # Errors
-/// Refusals of names that are none or unknown, and of what this machine lacks; damage in a set that was
+/// Refusals of names that are none or unknown, of options for another set than one of the hub, of a set that is there
+/// already with another part or revision than these ask for, and of what this machine lacks; damage in a set that was
 /// prepared before; whatever goes wrong while reading and writing. Nothing half-made is left under the name.
-pub fn fetch(name: &str, root: &Path) -> Result<Card> {
+pub fn fetch(name: &str, options: &hub::Options, root: &Path) -> Result<Card> {
     check_name("the dataset's name", name)?;
-    check_available(name)?;
     if folder_of(name, root).exists() {
         let card = open(name, root)?.card;
+        if !options.describe(&card) {
+            refuse!("{name} is prepared already, {}; run `synth data remove {name}` first", card.source);
+        }
         info!("{name} is complete in {}, prepared {}: nothing to do", folder_of(name, root).display(), card.created);
         return Ok(card);
     }
-    fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
-    let workplace = tempfile::Builder::new()
-        .prefix(&format!(".{name}-"))
-        .permissions(Permissions::from_mode(0o755))
-        .tempdir_in(root)
-        .with_context(|| format!("cannot write to {}", root.display()))?;
-    let card = rust_sources::prepare(workplace.path(), &env::current_dir()?)?;
-    card.write(workplace.path())?;
-    publish(workplace, name, root)?;
-    Ok(card)
+    let found = check_available(name, root)?;
+    if found.research_only {
+        warn!("{name} is for research only: {}", found.licence);
+    }
+    prepare(name, root, |folder| catalogue::prepare(name, options, folder))
 }
 
-/// Gives the finished folder its name.
-fn publish(workplace: tempfile::TempDir, name: &str, root: &Path) -> Result<()> {
+/// Makes a dataset with `make`, which writes the files of the splits into the folder it is given and answers the card,
+/// and publishes it as `<root>/<name>/` when it is whole.
+///
+/// # Errors
+/// Those of `make`; a folder that cannot be written to; a set of that name that another process made meanwhile.
+pub fn prepare(name: &str, root: &Path, make: impl FnOnce(&Path) -> Result<Card>) -> Result<Card> {
+    let new_root = !root.exists();
+    let made = prepare_in(name, root, make);
+    if made.is_err() && new_root {
+        // Only where nothing is in it.
+        let _ = fs::remove_dir(root);
+    }
+    made
+}
+
+fn prepare_in(name: &str, root: &Path, make: impl FnOnce(&Path) -> Result<Card>) -> Result<Card> {
+    let workplace = Workplace::create(root)?;
+    let card = make(&workplace.set())?;
+    card.write(&workplace.set())?;
     let target = folder_of(name, root);
-    match fs::rename(workplace.path(), &target) {
-        Ok(()) => {
-            // Nothing lies at the old path any more that dropping could remove.
-            let _ = workplace.keep();
-            Ok(())
-        }
+    match workplace.publish(&target) {
+        Ok(()) => Ok(card),
         // Another process was faster: a folder that is not empty is not renamed over.
-        Err(_) if open(name, root).is_ok() => Ok(()),
+        Err(_) if open(name, root).is_ok_and(|other| other.card.splits == card.splits) => Ok(card),
         Err(error) => Err(error).with_context(|| format!("cannot create {}", target.display())),
     }
+}
+
+/// Refuses a name that is none, or that a folder has already.
+///
+/// # Errors
+/// These refusals.
+pub fn check_free(name: &str, root: &Path) -> Result<()> {
+    check_name("the dataset's name", name)?;
+    let folder = folder_of(name, root);
+    if folder.symlink_metadata().is_ok() {
+        refuse!("{} is there already; choose another name, or run `synth data remove {name}` first", folder.display());
+    }
+    Ok(())
 }
 
 /// Opens a prepared dataset and checks its card and the sizes of its files.
@@ -80,11 +107,56 @@ pub fn open(name: &str, root: &Path) -> Result<Prepared> {
     check_name("the dataset's name", name)?;
     let folder = folder_of(name, root);
     if !folder.exists() {
-        check_available(name)?;
+        check_available(name, root)?;
         refuse!("dataset {name} is not prepared in {}; run `synth data fetch {name}`", root.display());
     }
     let card = Card::read(&folder, name).with_context(|| damaged(name, &folder))?;
     Ok(Prepared { folder, card })
+}
+
+/// What is prepared in `root`, by name: each set, or what is wrong with it.
+///
+/// # Errors
+/// A root that is there and cannot be listed.
+pub fn prepared(root: &Path) -> Result<Vec<(String, Result<Prepared>)>> {
+    if !root.exists() {
+        return Ok(Vec::new());
+    }
+    let cannot = || format!("cannot list {}", root.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root).with_context(cannot)? {
+        let entry = entry.with_context(cannot)?;
+        if entry.path().join(CARD_FILE).is_file() {
+            names.extend(entry.file_name().into_string().ok().filter(|name| crate::runs::is_name(name)));
+        }
+    }
+    names.sort();
+    Ok(names.into_iter().map(|name| (name.clone(), open(&name, root))).collect())
+}
+
+/// Removes a prepared dataset: a real folder that bears a card of that name, and nothing else. Answers where it lay.
+///
+/// # Errors
+/// Refusals of names that are none, of what is not there, is a link or bears no card of ours; what the system reports.
+pub fn remove(name: &str, root: &Path) -> Result<PathBuf> {
+    check_name("the dataset's name", name)?;
+    let folder = folder_of(name, root);
+    match folder.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => {
+            refuse!("{} is a link or a file; expected the folder of a dataset: remove it yourself", folder.display())
+        }
+        Err(_) => refuse!("no dataset {name} is prepared in {}", root.display()),
+    }
+    if let Err(error) = Card::read_alone(&folder, name) {
+        refuse!("{} bears no card of a dataset ({error:#}); remove it yourself if it is one", folder.display());
+    }
+    // The card goes first out of sight with the whole folder: what is half removed must not be taken for a set.
+    let grave = tempfile::Builder::new().prefix(workplace::PREFIX).tempdir_in(root);
+    let grave = grave.with_context(|| format!("cannot write to {}", root.display()))?;
+    let removed = fs::rename(&folder, grave.path().join(name)).and_then(|()| fs::remove_dir_all(grave.path()));
+    removed.with_context(|| format!("cannot remove {}", folder.display()))?;
+    Ok(folder)
 }
 
 impl Prepared {
@@ -98,21 +170,51 @@ impl Prepared {
         &self.folder
     }
 
-    /// The text of `train`, `validation` or `test`, compared with the card's hash.
+    /// The file of a split.
     ///
     /// # Errors
-    /// Another split, a file that cannot be read as text, or one changed since the preparation.
+    /// A refusal of a split that it has not, with those it has.
+    pub fn path(&self, split: &str) -> Result<PathBuf> {
+        match self.card.splits.get(split) {
+            Some(_) => Ok(self.folder.join(split_file(split, self.card.layout))),
+            None => Err(refusal!(
+                "dataset {} has no split {split:?}; it has {}",
+                self.card.name,
+                self.card.splits.names().join(", ")
+            )),
+        }
+    }
+
+    /// Compares a split's file with the card's hash, streaming.
+    ///
+    /// # Errors
+    /// Another split, a file that cannot be read, or one changed since the preparation.
+    pub fn verify(&self, split: &str) -> Result<()> {
+        self.path(split)?;
+        self.card.verify(&self.folder, split).with_context(|| damaged(&self.card.name, &self.folder))
+    }
+
+    /// The records of a split, streamed.
+    ///
+    /// # Errors
+    /// Another split; a set of running text, which has none; a file that cannot be read.
+    pub fn records(&self, split: &str) -> Result<RecordReader> {
+        match self.card.shape {
+            Some(shape) => RecordReader::open(&self.path(split)?, shape),
+            None => refuse!("dataset {} is running text; expected a set of records", self.card.name),
+        }
+    }
+
+    /// The running text of a split, compared with the card's hash.
+    ///
+    /// # Errors
+    /// Another split or layout, a file that cannot be read as text, or one changed since the preparation.
     pub fn read(&self, split: &str) -> Result<String> {
-        let named = self.card.splits.named();
-        let Some((_, expected)) = named.into_iter().find(|(name, _)| *name == split) else {
-            bail!("dataset {} has no split {split:?}; expected train, validation or test", self.card.name);
-        };
-        let read = || -> Result<String> {
-            let text = source::read(&self.folder.join(split_file(split)))?;
-            ensure!(sha256_hex(text.as_bytes()) == expected.sha256, "{} was changed", split_file(split));
-            Ok(text)
-        };
-        read().with_context(|| damaged(&self.card.name, &self.folder))
+        if self.card.layout != Layout::Text {
+            bail!("dataset {} is no running text", self.card.name);
+        }
+        self.verify(split)?;
+        source::read(&self.path(split)?).with_context(|| damaged(&self.card.name, &self.folder))
     }
 }
 
@@ -121,14 +223,22 @@ fn folder_of(name: &str, root: &Path) -> PathBuf {
 }
 
 fn damaged(name: &str, folder: &Path) -> String {
-    format!("dataset {name} is damaged (remove {} and run `synth data fetch {name}`)", folder.display())
+    let remedy = match catalogue::find(name) {
+        Some(_) => format!("run `synth data fetch {name}`"),
+        None => "import it again".to_string(),
+    };
+    format!("dataset {name} is damaged (remove {} and {remedy})", folder.display())
 }
 
-fn check_available(name: &str) -> Result<()> {
-    if AVAILABLE.contains(&name) {
-        return Ok(());
-    }
-    Err(refusal!("there is no dataset {name}; this version has {}", AVAILABLE.join(", ")))
+fn check_available(name: &str, root: &Path) -> Result<Available> {
+    catalogue::find(name).ok_or_else(|| {
+        refusal!(
+            "there is no dataset {name} in {}, and none of that name can be fetched: {}; `synth data import {name} PATH` \
+             prepares your own files",
+            root.display(),
+            names().join(", ")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -149,8 +259,12 @@ mod tests {
         let card = set(root.path());
         let prepared = open("rust-sources", root.path()).unwrap();
         assert_eq!(prepared.read("train").unwrap(), "abcde");
-        assert!(prepared.read("dev").is_err());
-        assert_eq!(fetch("rust-sources", root.path()).unwrap(), card);
+        let refused = prepared.path("dev").unwrap_err();
+        assert!(refused.to_string().contains("it has train, validation, test") && code(&refused) == 2);
+        assert!(prepared.records("train").is_err());
+        assert_eq!(fetch("rust-sources", &hub::Options::default(), root.path()).unwrap(), card);
+        let refused = check_free("rust-sources", root.path()).unwrap_err();
+        assert!(refused.to_string().contains("synth data remove rust-sources") && code(&refused) == 2);
     }
 
     #[test]
@@ -161,24 +275,28 @@ mod tests {
         fs::write(&file, "abcdX").unwrap();
         let changed = open("rust-sources", root.path()).unwrap().read("train").unwrap_err();
         fs::write(&file, "abc").unwrap();
-        let shorter = fetch("rust-sources", root.path()).unwrap_err();
+        let shorter = fetch("rust-sources", &hub::Options::default(), root.path()).unwrap_err();
         for (error, expected) in [(changed, "train.txt was changed"), (shorter, "has 3 bytes and should have 5")] {
             let message = format!("{error:#}");
             assert_eq!(code(&error), 1);
             assert!(message.contains("`synth data fetch rust-sources`") && message.ends_with(expected), "{message}");
         }
+        let listed = prepared(root.path()).unwrap();
+        assert!(listed.len() == 1 && listed[0].1.is_err());
     }
 
     #[test]
     fn other_names_are_refused() {
         let root = tempfile::tempdir().unwrap();
         for (name, expected) in [
-            ("wikitext-2", "this version has rust-sources"),
+            ("no-such-set", "rust-sources"),
             ("../rust-sources", "the dataset's name is"),
             (".hidden", "the dataset's name is"),
             ("", "the dataset's name is"),
         ] {
-            for error in [fetch(name, root.path()).unwrap_err(), open(name, root.path()).unwrap_err()] {
+            for error in
+                [fetch(name, &hub::Options::default(), root.path()).unwrap_err(), open(name, root.path()).unwrap_err()]
+            {
                 assert!(error.to_string().contains(expected) && code(&error) == 2, "{error}");
             }
         }
@@ -189,10 +307,50 @@ mod tests {
     #[test]
     fn the_slower_of_two_fetches_keeps_what_the_faster_made() {
         let root = tempfile::tempdir().unwrap();
-        let workplace = tempfile::tempdir_in(root.path()).unwrap();
-        write_set(workplace.path(), "rust-sources");
-        set(root.path());
-        publish(workplace, "rust-sources", root.path()).unwrap();
+        let made = prepare("rust-sources", root.path(), |folder| {
+            set(root.path());
+            Ok(write_set(folder, "rust-sources"))
+        });
+        made.unwrap();
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+        let other = prepare("rust-sources", root.path(), |folder| {
+            let mut card = write_set(folder, "rust-sources");
+            card.splits = Default::default();
+            Ok(card)
+        });
+        assert!(other.unwrap_err().to_string().contains("cannot create"), "another set of that name is no success");
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_set_that_fails() {
+        let root = tempfile::tempdir().unwrap();
+        let failed = prepare("letters", root.path(), |folder| {
+            write_set(folder, "letters");
+            bail!("no more letters")
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        let new = root.path().join("new");
+        assert!(prepare("letters", &new, |_| bail!("no letters")).is_err());
+        assert!(!new.exists());
+    }
+
+    #[test]
+    fn only_folders_with_a_card_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        set(root.path());
+        let elsewhere = tempfile::tempdir().unwrap();
+        write_set(elsewhere.path(), "linked");
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join("linked")).unwrap();
+        fs::create_dir(root.path().join("other")).unwrap();
+        for (name, expected) in
+            [("linked", "is a link"), ("other", "bears no card"), ("none", "no dataset none"), ("..", "name is")]
+        {
+            let error = remove(name, root.path()).unwrap_err();
+            assert!(error.to_string().contains(expected) && code(&error) == 2, "{error}");
+        }
+        remove("rust-sources", root.path()).unwrap();
+        assert!(elsewhere.path().join(CARD_FILE).exists());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
     }
 }

@@ -1,24 +1,24 @@
 //! The dataset `rust-sources`: the Rust files of the crates that this project is built from. Real text on
 //! every machine that can build the project, and the same text wherever Cargo keeps it.
 
-use super::card::{Card, CardSplits, SPLITS, SplitCard, split_file};
+use super::card::{Card, CardSplits, Layout, SPLITS};
 use super::cargo::{self, Crate};
-use super::hash::{hex, sha256_hex};
+use super::hash::{hex, sha256_hex, split_of_name};
+use super::record::TextWriter;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use tracing::info;
 
 /// The dataset's name.
 pub const NAME: &str = "rust-sources";
 
+/// The terms that its texts stand under.
+pub const LICENCE: &str = "Each crate's own, named in its Cargo.toml; nearly all MIT or Apache-2.0.";
+
 /// Larger files are left out: nearly all of them are generated.
 const MAX_FILE_BYTES: u64 = 256 << 10;
-
-/// One crate in so many goes to validation, and one to test.
-const CRATES_PER_SPLIT: u32 = 25;
 
 /// Writes the three splits into `folder` and returns the card, which is not written yet. The project is
 /// looked for from `current_folder` upwards.
@@ -30,48 +30,42 @@ pub fn prepare(folder: &Path, current_folder: &Path) -> Result<Card> {
     let (host, crates) = cargo::crates(current_folder)?;
     info!("{NAME}: reading the Rust files of {} crates", crates.len());
     let (splits, list_sha256) = write_splits(&crates, folder)?;
+    let description = format!(
+        "The Rust files of {} crates, without files over {} KiB (generated) or not text, each after a line \
+         `// <crate>/<path>`; split by crate, by the SHA-256 of its name.",
+        crates.len(),
+        MAX_FILE_BYTES >> 10
+    );
     Ok(Card {
-        name: NAME.into(),
-        description: format!(
-            "The Rust files of {} crates, without files over {} KiB (generated) or not text, each after a line \
-             `// <crate>/<path>`; split by crate, by the SHA-256 of its name.",
-            crates.len(),
-            MAX_FILE_BYTES >> 10
-        ),
+        description,
         source: format!("The crates in the Cargo.lock of synth for {host}, as published."),
-        licence: "Each crate's own, named in its Cargo.toml; nearly all MIT or Apache-2.0.".into(),
-        created: jiff::Timestamp::now().to_string(),
+        licence: LICENCE.into(),
         splits,
         list_sha256,
+        ..Card::new(NAME, Layout::Text, None)
     })
 }
 
 /// Writes the files of `crates` in their order, and hashes the list of them: lines
 /// `<crate> <version> <path> <SHA-256 of the file>`.
 fn write_splits(crates: &[Crate], folder: &Path) -> Result<(CardSplits, String)> {
-    let [train, validation, test] = SPLITS.map(|split| SplitWriter::create(folder.join(split_file(split))));
-    let mut writers = [train?, validation?, test?];
+    let [train, validation, test] = SPLITS.map(|split| TextWriter::create(folder, split));
+    let mut writers = [(train?, 0), (validation?, 0), (test?, 0)];
     let mut list = Sha256::new();
     for found in crates {
-        let writer = &mut writers[split_index(&found.name)];
+        let (writer, files) = &mut writers[split_of_name(&found.name)];
         for (path, text) in rust_files(found)? {
             list.update(format!("{} {} {path} {}\n", found.name, found.version, sha256_hex(text.as_bytes())));
-            writer.append(&found.name, &path, &text)?;
+            let end = if text.ends_with('\n') { "" } else { "\n" };
+            writer.write(&format!("// {}/{path}\n{text}{end}", found.name))?;
+            *files += 1;
         }
     }
-    let [train, validation, test] = writers.map(SplitWriter::finish);
-    Ok((CardSplits { train: train?, validation: validation?, test: test? }, hex(&list.finalize())))
-}
-
-/// The index in [`SPLITS`] of a crate: by its name, so that no two versions of it are in different splits.
-fn split_index(crate_name: &str) -> usize {
-    // The digest as one number, big endian, modulo the number of parts.
-    let digest = Sha256::digest(crate_name);
-    match digest.iter().fold(0, |rest, &byte| (rest * 256 + u32::from(byte)) % CRATES_PER_SPLIT) {
-        0 => 1,
-        1 => 2,
-        _ => 0,
+    let mut splits = CardSplits::default();
+    for (name, (writer, files)) in SPLITS.into_iter().zip(writers) {
+        splits.insert(name, writer.finish(files)?);
     }
+    Ok((splits, hex(&list.finalize())))
 }
 
 /// Relative path and text of every file that belongs into the set, by path.
@@ -108,40 +102,9 @@ fn collect(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> std::io::Res
     Ok(())
 }
 
-/// One split's file, counted and hashed as it is written.
-struct SplitWriter {
-    path: PathBuf,
-    file: BufWriter<File>,
-    hash: Sha256,
-    files: u64,
-    bytes: u64,
-}
-
-impl SplitWriter {
-    fn create(path: PathBuf) -> Result<Self> {
-        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { path, file: BufWriter::new(file), hash: Sha256::new(), files: 0, bytes: 0 })
-    }
-
-    fn append(&mut self, crate_name: &str, path: &str, text: &str) -> Result<()> {
-        let end = if text.ends_with('\n') { "" } else { "\n" };
-        let record = format!("// {crate_name}/{path}\n{text}{end}");
-        self.file.write_all(record.as_bytes()).with_context(|| format!("cannot write {}", self.path.display()))?;
-        self.hash.update(&record);
-        self.files += 1;
-        self.bytes += record.len() as u64;
-        Ok(())
-    }
-
-    fn finish(self) -> Result<SplitCard> {
-        let written = self.file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all());
-        written.with_context(|| format!("cannot write {}", self.path.display()))?;
-        Ok(SplitCard { files: self.files, bytes: self.bytes, sha256: hex(&self.hash.finalize()) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::card::SplitCard;
     use super::*;
 
     fn add(folder: &Path, name: &str, version: &str, files: &[(&str, &[u8])]) -> Crate {
@@ -198,9 +161,10 @@ mod tests {
             expected[split].push_str(&format!("// {name}/{path}\n{text}{end}"));
         }
         assert_eq!(list, sha256_hex(lines.as_bytes()));
-        for (((split, card), text), files) in splits.named().into_iter().zip(&expected).zip([4, 1, 1]) {
-            assert!(fs::read_to_string(folder.path().join(split_file(split))).unwrap() == *text, "{split}");
-            let written = SplitCard { files, bytes: text.len() as u64, sha256: sha256_hex(text.as_bytes()) };
+        for (((split, card), text), files) in splits.iter().zip(&expected).zip([4, 1, 1]) {
+            assert!(fs::read_to_string(folder.path().join(format!("{split}.txt"))).unwrap() == *text, "{split}");
+            let (bytes, records) = (text.len() as u64, text.lines().count() as u64);
+            let written = SplitCard { files, records, bytes, sha256: sha256_hex(text.as_bytes()) };
             assert_eq!(*card, written);
         }
     }
@@ -210,17 +174,5 @@ mod tests {
         let folders: [_; 4] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
         let [first, second] = [0, 2].map(|index| prepared(folders[index].path(), folders[index + 1].path()));
         assert_eq!(first, second);
-    }
-
-    #[test]
-    fn about_one_crate_in_25_is_for_validation_and_for_test() {
-        let mut counts = [0; 3];
-        for number in 0..2500 {
-            counts[split_index(&format!("crate-{number}"))] += 1;
-        }
-        assert!((60..140).contains(&counts[1]) && (60..140).contains(&counts[2]), "{counts:?}");
-        // By Python: int(hashlib.sha256(name).hexdigest(), 16) % 25 is 23, 0, 0, 1, 1.
-        let names = ["anyhow", "indexmap", "strsim", "hashbrown", "crypto-common"];
-        assert_eq!(names.map(split_index), [0, 1, 1, 2, 2]);
     }
 }

@@ -1,4 +1,18 @@
-//! Text from regular files, plain or gzipped, named by a path or a glob.
+//! Text from regular files, plain or gzipped, named by a path or a glob: as a whole, or streamed in lines, JSON
+//! objects or rows of a table.
+
+mod json;
+mod lines;
+pub mod parquet;
+mod stream;
+mod table;
+
+pub use json::{JsonLines, json_array};
+pub use lines::Lines;
+pub use stream::{Encoding, ReadOptions};
+pub use table::{Dialect, Table};
+
+pub(in crate::data) use stream::{Bytes, open};
 
 use crate::{refusal, refuse};
 use anyhow::{Context, Result, anyhow, bail};
@@ -7,16 +21,12 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-
-/// The first two bytes of every gzip file (RFC 1952).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+use std::sync::Arc;
+use stream::{CHUNK, GZIP_MAGIC};
 
 /// What one gzipped file may expand to: deflate packs up to a thousand-fold, so that a small file could
 /// fill the memory, where the text lies as a whole. Plain files show their size and have no limit.
 const MAX_EXPANDED: u64 = 4 << 30;
-
-/// Bytes read at a time.
-const CHUNK: usize = 1 << 18;
 
 /// The text of the file or files that `pattern` names, see [`resolve`]. Several files are joined as they
 /// are, with nothing between them: one that ends without a newline runs into the next.
@@ -51,6 +61,18 @@ pub fn resolve(pattern: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The first byte of a plain or gzipped text file that is no white space, if there is one near its start.
+///
+/// # Errors
+/// A refusal of what is no readable regular file; damaged gzip data.
+pub fn first_sign(path: &Path) -> Result<Option<u8>> {
+    check_file(path)?;
+    let mut start = Vec::new();
+    let bytes = stream::open(path, &Arc::default())?;
+    bytes.take(1 << 12).read_to_end(&mut start).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(start.into_iter().find(|byte| !byte.is_ascii_whitespace()))
+}
+
 fn expand(pattern: &str) -> Result<Vec<PathBuf>> {
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
     let paths = glob::glob_with(pattern, options).map_err(|error| {
@@ -68,7 +90,7 @@ fn expand(pattern: &str) -> Result<Vec<PathBuf>> {
 
 /// Refuses whatever is not a readable regular file. The kind is looked at before opening: opening a FIFO
 /// would wait for somebody to write to it.
-fn check_file(path: &Path) -> Result<()> {
+pub(super) fn check_file(path: &Path) -> Result<()> {
     let shown = path.display();
     let kind = match fs::metadata(path) {
         Ok(metadata) => metadata.file_type(),
@@ -145,14 +167,15 @@ fn gzip_error(error: anyhow::Error, path: &Path) -> anyhow::Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::exit::code;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
     use std::process::Command;
 
-    fn gzip(text: &[u8]) -> Vec<u8> {
+    /// `text` as a gzip file.
+    pub fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
@@ -196,6 +219,13 @@ mod tests {
         damaged[checksum] ^= 1;
         assert!(message(read_bytes(&damaged), 1).contains("corrupt"));
         assert!(message(read_bytes(&[0x1f, 0x8b]), 1).contains("truncated"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (bytes, expected) in
+            [(gzip(b" \n [1]"), Some(b'[')), (b"\xef\xbb\xbf{}".to_vec(), Some(b'{')), (vec![], None)]
+        {
+            fs::write(file.path(), bytes).unwrap();
+            assert_eq!(first_sign(file.path()).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -1,0 +1,9 @@
+//! `synth data` as a user types it: formats, real sets, damage, and processes that are killed.
+
+mod damage;
+mod descriptions;
+mod formats;
+mod place;
+mod real;
+mod shown;
+mod unfinished;
