@@ -15,6 +15,7 @@ mod scitldr;
 mod splits;
 mod superglue;
 mod text;
+mod textgcn;
 mod writers;
 
 pub use format::Format;

@@ -149,6 +149,9 @@ fn classes_of_sentences_and_reviews() {
     let [subjective, objective] = ["subjective", "objective"]
         .map(|label| format!("{label}={}", path(&format!("sentence-classification/subj.{label}"))));
     check(&place, "subj", &[&subjective, &objective], plain(), &[("train", 10_000)]);
+    let corpus = path("sentence-classification/mr.textgcn-*.txt");
+    let latin = ImportOptions { format: Some(Format::Textgcn), encoding: Encoding::Latin1, ..plain() };
+    check(&place, "mr-textgcn", &[&corpus], latin, &[("train", 7_108), ("test", 3_554)]);
     let latin = ImportOptions { format: Some(Format::Trec), encoding: Encoding::Latin1, ..plain() };
     let trec = path("sentence-classification/trec.*");
     let card = check(&place, "trec", &[&trec], latin, &[("train", 5_452), ("test", 500)]);

@@ -11,6 +11,8 @@ use crate::data::source::Lines;
 use crate::randomness::derive;
 use crate::terminal::Bar;
 use anyhow::Result;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 use std::collections::BinaryHeap;
 use std::path::Path;
@@ -49,26 +51,28 @@ fn look(set: &Prepared, split: &str, arguments: &ShowArguments) -> Result<Seen> 
     let bar = Bar::new(split, total, 0);
     let mut seen = Seen { lengths: Vec::new(), samples: Samples::new(arguments.seed, arguments.samples as usize) };
     if set.card().layout == Layout::Text {
-        for (number, line) in Lines::open(&path)?.enumerate() {
-            let line = line?;
+        let mut lines = Lines::open(&path)?;
+        let (mut line, mut number) = (String::new(), 0);
+        while lines.read(&mut line)? {
             seen.add("line", &line);
-            seen.samples.offer(number as u64, || line.into());
+            seen.samples.offer(number, || line.as_str().into());
             tick(&bar, number);
+            number += 1;
         }
         return Ok(seen);
     }
-    for (number, record) in set.records(split)?.enumerate() {
+    for (number, record) in (0..).zip(set.records(split)?) {
         let record = record?;
         record.texts().into_iter().for_each(|(field, text)| seen.add(field, text));
-        seen.samples.offer(number as u64, || json!(record));
+        seen.samples.offer(number, || json!(record));
         tick(&bar, number);
     }
     Ok(seen)
 }
 
-fn tick(bar: &Bar, number: usize) {
-    if number.is_multiple_of(1024) {
-        bar.set(number as u64);
+fn tick(bar: &Bar, number: u64) {
+    if number.is_multiple_of(1 << 16) {
+        bar.set(number);
     }
 }
 
@@ -87,7 +91,7 @@ impl Seen {
 
 /// Those records whose draws are smallest: each is as likely as any other, however many there are.
 struct Samples {
-    seed: u64,
+    generator: ChaCha8Rng,
     wanted: usize,
     /// The draws, the largest on top, with the numbers of the records and the records.
     kept: BinaryHeap<Drawn>,
@@ -114,11 +118,13 @@ impl PartialOrd for Drawn {
 
 impl Samples {
     fn new(seed: u64, wanted: usize) -> Self {
-        Self { seed, wanted, kept: BinaryHeap::new() }
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&derive(seed, "samples", &[]).to_le_bytes());
+        Self { generator: ChaCha8Rng::from_seed(key), wanted, kept: BinaryHeap::new() }
     }
 
     fn offer(&mut self, number: u64, sample: impl FnOnce() -> Value) {
-        let draw = derive(self.seed, "samples", &[number]);
+        let draw = self.generator.next_u64();
         if self.kept.len() < self.wanted || self.kept.peek().is_some_and(|largest| draw < largest.draw) {
             self.kept.push(Drawn { draw, number, sample: sample() });
         }

@@ -97,27 +97,26 @@ fn look(path: &Path, dialect: Dialect, width: usize, options: &ReadOptions) -> R
         2 => {}
         _ => return Ok(None),
     }
-    let mut different = [BTreeSet::new(), BTreeSet::new()];
+    // The different cells of each column, until one is too long for a class.
+    let mut different = [Some(BTreeSet::new()), Some(BTreeSet::new())];
     let mut rows = 0;
     for row in Table::open(path, dialect, options)?.take(ROWS_LOOKED_AT) {
         rows += 1;
-        different.iter_mut().zip(row?).for_each(|(cells, cell)| {
-            cells.insert(cell);
-        });
-    }
-    let is_class = |cells: &BTreeSet<String>| {
-        cells.len() * 2 <= rows.max(4) && cells.iter().all(|cell| cell.chars().count() <= LONGEST_CLASS)
-    };
-    let (text, label) = match [is_class(&different[0]), is_class(&different[1])] {
-        [true, false] => (1, 0),
-        [false, true] => (0, 1),
-        [true, true] if different[0].len() != different[1].len() => {
-            if different[0].len() < different[1].len() {
-                (1, 0)
-            } else {
-                (0, 1)
+        for (cells, cell) in different.iter_mut().zip(row?) {
+            match cells {
+                Some(cells) if cell.chars().count() <= LONGEST_CLASS => {
+                    cells.insert(cell);
+                }
+                cells => *cells = None,
             }
         }
+    }
+    let classes = different.map(|cells| cells.map(|cells| cells.len()).filter(|count| count * 2 <= rows.max(4)));
+    let (text, label) = match classes {
+        [Some(_), None] => (1, 0),
+        [None, Some(_)] => (0, 1),
+        [Some(first), Some(second)] if first < second => (1, 0),
+        [Some(first), Some(second)] if first > second => (0, 1),
         _ => return Ok(None),
     };
     Ok(Some(Roles::Labelled { text: Column::Place(text), text_b: None, label: Some(Column::Place(label)) }))

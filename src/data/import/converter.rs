@@ -3,7 +3,9 @@
 use super::format::Format;
 use super::inputs::{Input, Mark};
 use super::keys::Container;
-use super::{ImportOptions, Source, Take, columns, convai2, glue, keys, lines, parallel, scitldr, splits, superglue};
+use super::{
+    ImportOptions, Source, Take, columns, convai2, glue, keys, lines, parallel, scitldr, splits, superglue, textgcn,
+};
 use crate::data::record::Shape;
 use crate::data::source::{Dialect, ReadOptions};
 use crate::refuse;
@@ -35,6 +37,7 @@ enum Converter {
     /// The label of each file that has one.
     Lines(Vec<(PathBuf, String)>),
     Trec,
+    Textgcn,
 }
 
 impl Plan {
@@ -51,6 +54,7 @@ impl Plan {
                     tables.into_iter().map(|(split, input)| Source { split, files: vec![input.path.clone()] });
                 (Converter::Glue(task), sources.collect())
             }
+            Format::Textgcn => (Converter::Textgcn, textgcn::plan(inputs, read)?),
             _ => one_by_one(format, inputs, options, read)?,
         };
         let mut plan = Self { format, converter, sources };
@@ -74,6 +78,9 @@ impl Plan {
         if options.split.is_none() {
             return Ok(());
         }
+        if matches!(self.converter, Converter::Textgcn) {
+            refuse!("--split cuts files that belong to no split; the list of the format textgcn says each text's");
+        }
         let named = |input: &&Input| matches!(input.mark, Some(Mark::Split(_))) || splits::says_split(input.stem());
         if let Some(named) = inputs.iter().find(named) {
             refuse!("--split cuts files that belong to no split; the name of {} says its split", named.path.display());
@@ -92,7 +99,7 @@ impl Plan {
         Some(match &self.converter {
             Converter::Text => return None,
             Converter::Parallel { .. } | Converter::Scitldr => Shape::Pairs,
-            Converter::Glue(_) | Converter::Superglue(_) | Converter::Trec => Shape::Labelled,
+            Converter::Glue(_) | Converter::Superglue(_) | Converter::Trec | Converter::Textgcn => Shape::Labelled,
             Converter::Columns(plan) => plan.roles.shape(),
             Converter::Keys(plan) => plan.roles.shape(),
             Converter::Convai2 => Shape::Dialogue,
@@ -134,6 +141,9 @@ impl Plan {
         if let (Converter::Parallel { .. }, [first, second]) = (&self.converter, source.files.as_slice()) {
             return parallel::convert(first, second, read, take);
         }
+        if let (Converter::Textgcn, [list, texts]) = (&self.converter, source.files.as_slice()) {
+            return textgcn::convert(list, texts, &source.split, read, take);
+        }
         source.files.iter().try_for_each(|file| self.convert_file(file, read, take))
     }
 
@@ -150,7 +160,7 @@ impl Plan {
                 let label = labels.iter().find(|(path, _)| path == file).map(|(_, label)| label.as_str());
                 lines::convert(file, label, read, take)
             }
-            Converter::Text | Converter::Parallel { .. } => Ok(()),
+            Converter::Text | Converter::Parallel { .. } | Converter::Textgcn => Ok(()),
         }
     }
 
@@ -167,6 +177,7 @@ impl Plan {
             Converter::Scitldr => "Papers' sentences and their summaries".to_string(),
             Converter::Lines(_) => "Lines, one record each".to_string(),
             Converter::Trec => "Lines after their class, one record each".to_string(),
+            Converter::Textgcn => "Lines with a list of their splits and classes, one record each".to_string(),
         };
         let cut = match (shares, &self.converter) {
             (None, _) => String::new(),
@@ -219,7 +230,7 @@ fn one_by_one(
         Format::Scitldr => Converter::Scitldr,
         Format::Lines => Converter::Lines(labels(&inputs)?),
         Format::Trec => Converter::Trec,
-        Format::Text | Format::Parallel | Format::Glue => Converter::Text,
+        Format::Text | Format::Parallel | Format::Glue | Format::Textgcn => Converter::Text,
     };
     let source = |(split, input): (String, &Input)| Source { split, files: vec![input.path.clone()] };
     Ok((converter, splits.into_iter().zip(&inputs).map(source).collect()))

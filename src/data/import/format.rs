@@ -34,11 +34,13 @@ pub enum Format {
     Lines,
     /// One text a line after its label, as in TREC.
     Trec,
+    /// One text a line, and a file with the split and the class of each, as Text GCN has them.
+    Textgcn,
 }
 
 impl Format {
     /// Every format with its name.
-    pub const NAMED: [(&str, Format); 12] = [
+    pub const NAMED: [(&str, Format); 13] = [
         ("text", Self::Text),
         ("parallel", Self::Parallel),
         ("glue", Self::Glue),
@@ -51,6 +53,7 @@ impl Format {
         ("scitldr", Self::Scitldr),
         ("lines", Self::Lines),
         ("trec", Self::Trec),
+        ("textgcn", Self::Textgcn),
     ];
 }
 
@@ -68,6 +71,9 @@ impl fmt::Display for Format {
 pub(super) fn detect(inputs: &[Input], options: &ReadOptions) -> Result<(Format, &'static str)> {
     if inputs.iter().any(|input| matches!(input.mark, Some(Mark::Label(_)))) {
         return Ok((Format::Lines, "from the labels before the paths"));
+    }
+    if let Some(packed) = inputs.iter().find(|input| PACKED.contains(&input.extension())) {
+        refuse!("{} is an archive or packed; unpack it and name the files in it", packed.path.display());
     }
     let mut extensions: Vec<&str> = inputs.iter().map(Input::extension).collect();
     extensions.sort_unstable();
@@ -94,7 +100,8 @@ pub(super) fn detect(inputs: &[Input], options: &ReadOptions) -> Result<(Format,
     }
 }
 
-const STRUCTURED: [&str; 7] = ["parquet", "csv", "tsv", "jsonl", "ndjson", "json", "zip"];
+const STRUCTURED: [&str; 6] = ["parquet", "csv", "tsv", "jsonl", "ndjson", "json"];
+const PACKED: [&str; 8] = ["zip", "tar", "tgz", "bz2", "xz", "zst", "lz4", "7z"];
 
 fn detect_json(input: &Input, options: &ReadOptions) -> Result<(Format, &'static str)> {
     if first_sign(&input.path)? == Some(b'[') {
@@ -166,5 +173,7 @@ mod tests {
         }
         let error = found(&[("a.csv", "x"), ("b.jsonl", "{}")]).unwrap_err();
         assert!(error.to_string().contains("csv, jsonl") && crate::exit::code(&error) == 2);
+        let error = found(&[("a.tar.gz", "x")]).unwrap_err();
+        assert!(error.to_string().contains("unpack it") && crate::exit::code(&error) == 2);
     }
 }

@@ -9,7 +9,7 @@ use crate::data::source::{Lines, ReadOptions};
 use crate::refuse;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which files make which split, and in which languages.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ fn choose<'a>(languages: &[&'a str], source: Option<&str>, target: Option<&str>)
 ///
 /// # Errors
 /// Files with different numbers of lines, and those of reading them.
-pub(super) fn convert(source: &PathBuf, target: &PathBuf, options: &ReadOptions, take: Take) -> Result<()> {
+pub(super) fn convert(source: &Path, target: &Path, options: &ReadOptions, take: Take) -> Result<()> {
     let (mut sources, mut targets) = (Lines::open_with(source, options)?, Lines::open_with(target, options)?);
     let mut pairs = 0_u64;
     loop {

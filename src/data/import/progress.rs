@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The unit of the bar.
-const MIB: u64 = 1 << 20;
+/// The bar is moved whenever so many more are read.
+const STEP: u64 = 1 << 20;
 
-/// A bar over the mebibytes that are read.
+/// A bar over the bytes that are read.
 pub(super) struct Progress {
     bar: Bar,
     bytes: Arc<AtomicU64>,
@@ -25,7 +25,7 @@ impl Progress {
         for file in files {
             total += fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
         }
-        let bar = Bar::new(&format!("{name} MiB"), 2 * total / MIB, 0);
+        let bar = Bar::of_bytes(name, 2 * total, 0);
         Ok(Self { bar, bytes: Arc::default(), shown: AtomicU64::new(0) })
     }
 
@@ -34,10 +34,10 @@ impl Progress {
         self.bytes.clone()
     }
 
-    /// Moves the bar, if a whole unit is done.
+    /// Moves the bar, if enough was read since it was moved.
     pub fn show(&self) {
-        let done = self.bytes.load(Ordering::Relaxed) / MIB;
-        if self.shown.swap(done, Ordering::Relaxed) != done {
+        let done = self.bytes.load(Ordering::Relaxed);
+        if self.shown.swap(done / STEP, Ordering::Relaxed) != done / STEP {
             self.bar.set(done);
         }
     }
