@@ -122,3 +122,22 @@ fn a_part_of_a_large_set_is_told_in_its_card() {
     let whole = run(&server, place.path(), &["fetch", "c4", "--whole"]);
     assert_eq!(whole.status.code(), Some(2));
 }
+
+#[test]
+fn two_at_once_download_a_file_once() {
+    let server = StandIn::start();
+    server.add("bentrevett/multi30k", "main", multi30k(2000));
+    server.fail("storage", "train.jsonl", [Fault::Stall(1000)]);
+    let place = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut command = synth(&server, place.path(), &["fetch", "multi30k"]);
+        command.env("HF_HUB_DOWNLOAD_TIMEOUT", "3").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let outputs = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    for output in &outputs {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert_eq!(server.ranges("train.jsonl"), [None, Some("bytes=1000-".to_string())]);
+    let said = outputs.map(|output| text(&output.stderr)).concat();
+    assert!(said.contains("another process downloads") || said.contains("nothing to do"), "{said}");
+}

@@ -71,8 +71,8 @@ impl Listing {
     /// # Errors
     /// JSON that is none of a listing; a commit that is none.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let listing: Self = serde_json::from_slice(json).context("the list of files is none")?;
-        ensure!(names_a_commit(&listing.commit), "the list of files is of {:?}; expected a commit", listing.commit);
+        let listing: Self = serde_json::from_slice(json).context("its answer is no list of files")?;
+        ensure!(names_a_commit(&listing.commit), "its list of files is of {:?}; expected a commit", listing.commit);
         Ok(listing)
     }
 }
