@@ -80,41 +80,46 @@ impl Bleu {
         }
     }
 
-    fn from_sums(&self, sums: &[f64], effective_order: bool) -> f64 {
-        let (hypothesis_length, reference_length) = (sums[0], sums[1]);
-        let (correct, total) = sums[2..].split_at(ORDER);
+    fn points(&self, sums: &[f64], effective_order: bool) -> f64 {
+        let (lengths, counts) = sums.split_at(2);
+        let (correct, total) = counts.split_at(ORDER);
         if correct.iter().all(|&count| count == 0.0) {
             return 0.0;
         }
-        let mut precisions = [0.0; ORDER];
-        let (mut share, mut orders) = (1.0, ORDER);
-        for n in 0..ORDER {
+        let precisions = self.precisions(correct, total);
+        let orders = if effective_order { precisions.len() } else { ORDER };
+        if precisions.len() < orders {
+            return 0.0;
+        }
+        let logarithms: f64 = precisions.iter().map(|precision| precision.ln()).sum();
+        brevity_penalty(lengths[0], lengths[1]) * (logarithms / orders as f64).exp()
+    }
+
+    /// By order, n-grams that match in percent of all; no longer than there are n-grams.
+    fn precisions(&self, correct: &[f64], total: &[f64]) -> Vec<f64> {
+        let mut precisions = Vec::with_capacity(ORDER);
+        let mut share = 1.0;
+        for (n, (correct, total)) in correct.iter().zip(total).enumerate() {
             let added = match self.smoothing {
                 Smoothing::AddK(value) if n > 0 => value,
                 _ => 0.0,
             };
-            let (correct, total) = (correct[n] + added, total[n] + added);
+            let (correct, total) = (correct + added, total + added);
             if total == 0.0 {
                 break;
             }
-            if effective_order {
-                orders = n + 1;
-            }
-            precisions[n] = if correct > 0.0 {
-                100.0 * correct / total
-            } else {
-                match self.smoothing {
-                    Smoothing::Exponential => {
-                        share *= 2.0;
-                        100.0 / (share * total)
-                    }
-                    Smoothing::Floor(value) => 100.0 * value / total,
-                    Smoothing::None | Smoothing::AddK(_) => 0.0,
+            let counted = match self.smoothing {
+                _ if correct > 0.0 => correct,
+                Smoothing::Floor(value) => value,
+                Smoothing::Exponential => {
+                    share *= 2.0;
+                    1.0 / share
                 }
+                Smoothing::None | Smoothing::AddK(_) => 0.0,
             };
+            precisions.push(100.0 * counted / total);
         }
-        let logarithms: f64 = precisions[..orders].iter().map(|precision| precision.ln()).sum();
-        brevity_penalty(hypothesis_length, reference_length) * (logarithms / orders as f64).exp()
+        precisions
     }
 }
 
@@ -151,11 +156,11 @@ impl SegmentMetric for Bleu {
     }
 
     fn score(&self, sums: &[f64]) -> f64 {
-        self.from_sums(sums, self.effective_order)
+        self.points(sums, self.effective_order)
     }
 
     fn sentence_score(&self, statistics: &[f64]) -> f64 {
-        self.from_sums(statistics, true)
+        self.points(statistics, true)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -19,8 +19,8 @@ pub struct Vectors {
 
 impl Vectors {
     /// Reads word2vec's text format (a first line `COUNT WIDTH`) or GloVe's (without it): a line for each word, the
-    /// word and its numbers with single spaces between them. Only the vectors of `wanted` are kept. A word that comes
-    /// again is passed over, as gensim does.
+    /// word and its numbers with single spaces between them. Only the vectors of `wanted` are kept, of a word that comes
+    /// twice the first.
     ///
     /// # Errors
     /// Lines that are no such vector, with their number; a file without vectors.

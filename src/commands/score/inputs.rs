@@ -25,7 +25,7 @@ impl Texts {
             refuse!("- stands for stdin, which only one file can be; name the others");
         }
         // What is not there is told before anything is read.
-        for path in all.iter().filter(|path| !is_stdin(path) && !path.exists()) {
+        if let Some(path) = all.iter().find(|path| !is_stdin(path) && !path.exists()) {
             refuse!("no such file: {}; expected a text file, or - for stdin", name(path));
         }
         Ok(Self {

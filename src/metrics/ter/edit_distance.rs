@@ -61,8 +61,7 @@ impl<'a> EditDistance<'a> {
             let last = if i == length { end } else { end.min(diagonal + beam) };
             diagonal.saturating_sub(beam)..last
         };
-        let mut columns = vec![0..end];
-        columns.extend((1..=length).map(row));
+        let columns = std::iter::once(0..end).chain((1..=length).map(row)).collect();
         Self { reference, columns }
     }
 
@@ -81,9 +80,9 @@ impl<'a> EditDistance<'a> {
     /// The distance of `words`, which begin with the same `common` words as those of `matrix`.
     pub fn distance(&self, words: &[u32], common: usize, matrix: &Matrix) -> usize {
         let (mut row, mut next) = (Vec::new(), Vec::new());
-        for i in common..words.len() {
+        for (i, &word) in words.iter().enumerate().skip(common) {
             let before = if i == common { &matrix.rows[i] } else { &row };
-            self.fill(i + 1, words[i], before, &mut next);
+            self.fill(i + 1, word, before, &mut next);
             std::mem::swap(&mut row, &mut next);
         }
         let last = if common == words.len() { matrix.rows.last() } else { Some(&row) };
