@@ -4,6 +4,7 @@ use crate::place::Place;
 use std::path::PathBuf;
 
 /// The folder `metric-golden`; without it a test skips and says so.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn golden() -> Option<PathBuf> {
     let folder = std::env::var_os("SYNTH_TEST_DATA").map(|folder| PathBuf::from(folder).join("metric-golden"));
     let found = folder.filter(|folder| folder.is_dir());
