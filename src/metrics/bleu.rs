@@ -172,3 +172,42 @@ impl SegmentMetric for Bleu {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::corpus::Corpus;
+    use crate::metrics::segments::corpus_score;
+
+    /// Figures of sacrebleu 2.6.0.
+    #[test]
+    fn smoothing_stands_in_for_matches() {
+        let corpus = Corpus::new(vec!["a b c x"], &[vec!["a b c d"]]).unwrap();
+        for (smoothing, expected) in [("exp", 59.460355750136046), ("none", 0.0), ("floor", 39.76353643835254)] {
+            let metric = Bleu { smoothing: smoothing.parse().unwrap(), ..Bleu::default() };
+            assert!((corpus_score(&metric, &corpus) - expected).abs() < 1e-9, "{smoothing}");
+        }
+        let metric = Bleu { smoothing: Smoothing::AddK(1.0), ..Bleu::default() };
+        assert!((corpus_score(&metric, &corpus) - 65.80370064762461).abs() < 1e-9);
+    }
+
+    #[test]
+    fn short_texts_have_fewer_orders() {
+        let metric = Bleu::default();
+        let statistics = metric.statistics("a b", &["a b", "a b c d e f"]);
+        assert_eq!(statistics, [2.0, 2.0, 2.0, 1.0, 0.0, 0.0, 2.0, 1.0, 0.0, 0.0]);
+        assert_eq!(metric.score(&statistics), 0.0);
+        assert!((metric.sentence_score(&statistics) - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn methods_are_read_and_shown() {
+        for (text, shown) in [("exp", "exp"), ("floor", "floor[0.10]"), ("add-k:0.5", "add-k[0.50]"), ("none", "none")]
+        {
+            assert_eq!(text.parse::<Smoothing>().unwrap().to_string(), shown);
+        }
+        for wrong in ["", "exp:1", "floor:", "floor:0", "floor:nan", "add-k:-1", "add"] {
+            assert!(wrong.parse::<Smoothing>().is_err(), "{wrong}");
+        }
+    }
+}

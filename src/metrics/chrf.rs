@@ -140,3 +140,25 @@ fn compare(hypothesis: &Counts, reference: &Counts) -> [f64; 3] {
     let counted = if reference.is_empty() { 0 } else { ngrams::total(hypothesis) };
     [counted, ngrams::total(reference), ngrams::matches(hypothesis, reference)].map(|count| count as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::corpus::Corpus;
+    use crate::metrics::segments::corpus_score;
+
+    /// Figures of sacrebleu 2.6.0.
+    #[test]
+    fn figures_are_sacrebleus() {
+        let texts = vec!["the cat sat on the mat", "a b c x"];
+        let corpus = Corpus::new(texts, &[vec!["the cat sat on a mat", "a b c d"]]).unwrap();
+        assert!((corpus_score(&Chrf::default(), &corpus) - 69.72931011445502).abs() < 1e-9);
+        let corpus = Corpus::new(vec!["(hi) cat."], &[vec!["hi cat ."]]).unwrap();
+        assert!((corpus_score(&Chrf::plus_plus(), &corpus) - 43.870664267015705).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_mark_is_cut_off_a_word() {
+        assert_eq!(punctuation_apart("(hi) \"x cat. . é!"), ["(hi", ")", "\"", "x", "cat", ".", ".", "é", "!"]);
+    }
+}

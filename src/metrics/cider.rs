@@ -108,3 +108,28 @@ impl SegmentMetric for CiderD<'_> {
         vec![("n", ORDER.to_string()), ("sigma", SIGMA.to_string()), ("tok", "none".to_string())]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Figures of nlg-eval's scorer.
+    #[test]
+    fn figures_are_nlg_evals() {
+        let references = [vec!["a b d", "a b c c"], vec!["x z"]];
+        let metric = CiderD::new(&references);
+        let rows = [("a b c", 4.49882517), ("x y", 1.25)].map(|(hypothesis, expected)| {
+            let row = metric.statistics(hypothesis, &references[usize::from(hypothesis == "x y")]);
+            assert!((metric.score(&row) - expected).abs() < 1e-8, "{hypothesis}: {row:?}");
+            row
+        });
+        assert!((metric.score(&[rows[0][0] + rows[1][0], 2.0]) - 2.874412582510915).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_is_rare_in_one_segment() {
+        let references = [vec!["a b"]];
+        let metric = CiderD::new(&references);
+        assert_eq!(metric.statistics("a b", &references[0]), [0.0, 1.0]);
+    }
+}

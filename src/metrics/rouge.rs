@@ -71,3 +71,23 @@ impl SegmentMetric for Rouge {
         settings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Figures of rouge-score 0.1.2.
+    #[test]
+    fn figures_are_rouge_scores() {
+        let score = |overlap, references: &[&str]| {
+            let metric = Rouge::new(overlap, true, Some("<n>"));
+            metric.score(&metric.statistics("running home the dog runs", references))
+        };
+        let overlaps = [Overlap::Rouge1, Overlap::Rouge2, Overlap::RougeL];
+        for (overlap, expected) in overlaps.into_iter().zip([80.0, 50.0, 60.0]) {
+            let found = score(overlap, &["nothing", "the dogs were running home"]);
+            assert!((found - expected).abs() < 1e-9, "{overlap:?}: {found}");
+        }
+        assert!((score(Overlap::RougeLsum, &["the dogs were running<n>home"]) - 80.0).abs() < 1e-9);
+    }
+}

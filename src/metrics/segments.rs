@@ -88,3 +88,36 @@ pub(super) fn one(value: f64) -> Vec<f64> {
 pub(super) fn mean(sums: &[f64]) -> f64 {
     if sums[1] > 0.0 { sums[0] / sums[1] } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Lengths;
+
+    impl SegmentMetric for Lengths {
+        fn statistics(&self, hypothesis: &str, _references: &[&str]) -> Vec<f64> {
+            one(hypothesis.len() as f64)
+        }
+
+        fn score(&self, sums: &[f64]) -> f64 {
+            mean(sums)
+        }
+
+        fn settings(&self) -> Vec<(&'static str, String)> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_score_follows_from_sums() {
+        let texts: Vec<String> = (0..100).map(|i| "x".repeat(i)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let corpus = Corpus::new(texts.clone(), &[texts]).unwrap();
+        assert_eq!(corpus_score(&Lengths, &corpus), 49.5);
+        let statistics = Statistics::measure(&Lengths, &corpus, &|_| ());
+        assert_eq!(statistics.sums([3, 3, 4].into_iter()), [10.0, 3.0]);
+        assert_eq!(statistics.sentence_scores(&Lengths)[7], 7.0);
+        assert_eq!((statistics.len(), mean(&[0.0, 0.0])), (100, 0.0));
+    }
+}

@@ -140,3 +140,51 @@ fn p_value(differences: impl ExactSizeIterator<Item = f64>, real: f64) -> f64 {
     let count = differences.len() as f64;
     (differences.filter(|difference| *difference > real).count() as f64 + 1.0) / (count + 1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::accuracy::Accuracy;
+    use crate::metrics::corpus::Corpus;
+    use std::ops::Range;
+
+    /// Right in these of 100 segments.
+    fn statistics(right: Range<usize>) -> Statistics {
+        let texts = (0..100).map(|i| if right.contains(&i) { "a" } else { "b" }).collect();
+        Statistics::measure(&Accuracy, &Corpus::new(texts, &[vec!["a"; 100]]).unwrap(), &|_| ())
+    }
+
+    const DRAWS: Draws = Draws { samples: 2000, seed: 1 };
+
+    #[test]
+    fn an_interval_is_that_of_the_binomial() {
+        let interval = confidence(&Accuracy, &statistics(0..80), DRAWS, &|_| ());
+        // 1.96 standard errors of 4 points.
+        assert!((interval.half_width() - 7.84).abs() < 0.8, "{interval:?}");
+        assert!((interval.mean - 80.0).abs() < 0.4, "{interval:?}");
+        let other = Draws { seed: 2, ..DRAWS };
+        assert_ne!(confidence(&Accuracy, &statistics(0..80), other, &|_| ()), interval);
+    }
+
+    #[test]
+    fn differences_are_told_from_chance() {
+        for test in [paired_bootstrap, paired_randomization] {
+            let p = |right| test(&Accuracy, &statistics(right), &statistics(0..80), DRAWS, &|_| ()).p_value;
+            // 15 segments better and none worse; 20 better and 18 worse.
+            assert!(p(0..95) < 0.01 && p(18..100) > 0.2, "{} {}", p(0..95), p(18..100));
+        }
+    }
+
+    #[test]
+    fn exchanged_segments_keep_their_sums() {
+        let (one, other) = exchanged(&statistics(0..80), &statistics(0..30), DRAWS.of(3));
+        assert_eq!((one[0] + other[0], one[1], other[1]), (110.0, 100.0, 100.0));
+        assert!(one[0] > 31.0 && one[0] < 79.0, "{one:?}");
+    }
+
+    #[test]
+    fn ends_are_cut_at_a_fortieth() {
+        let interval = Interval::of((0..1000).rev().map(f64::from).collect());
+        assert_eq!((interval.low, interval.high, interval.mean), (25.0, 974.0, 499.5));
+    }
+}

@@ -20,6 +20,7 @@ impl Texts {
     pub fn read(arguments: &ScoreArguments) -> Result<Self> {
         let baseline = arguments.baseline();
         let all = [Some(arguments.hypotheses.as_path()), baseline].into_iter().flatten();
+        let all = all.chain(arguments.vectors.as_deref());
         let all: Vec<&Path> = all.chain(arguments.references.iter().map(|path| path.as_path())).collect();
         if all.iter().filter(|path| is_stdin(path)).count() > 1 {
             refuse!("- stands for stdin, which only one file can be; name the others");

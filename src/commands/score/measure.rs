@@ -118,7 +118,10 @@ fn checked_corpus<'a>(choice: MetricChoice, inputs: &'a Inputs, hypotheses: &'a 
     let corpus = inputs.corpus(hypotheses)?;
     let may_lack = matches!(choice, MetricChoice::SquadF1 | MetricChoice::SquadEm);
     match corpus.references.iter().position(|references| references.is_empty()).filter(|_| !may_lack) {
-        Some(i) => bail!("line {}: no answer is expected; {} needs one or more", i + 1, choice.name()),
+        Some(i) => {
+            let name = inputs.references.first().map_or("", |input| input.name);
+            bail!("{name}, line {}: no answer; {} needs one or more", i + 1, choice.name())
+        }
         None => Ok(corpus),
     }
 }

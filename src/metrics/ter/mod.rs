@@ -59,3 +59,28 @@ impl SegmentMetric for Ter {
         pairs.map(|(key, value)| (key, value.to_string())).to_vec()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::corpus::Corpus;
+    use crate::metrics::segments::corpus_score;
+
+    #[test]
+    fn a_shift_is_one_edit() {
+        assert_eq!(edits(&[3, 4, 5, 1, 2], &[1, 2, 3, 4, 5]), 1);
+        assert_eq!(edits(&[1, 2], &[]), 2);
+        assert_eq!(edits(&[], &[1, 2]), 2);
+    }
+
+    /// Figures of sacrebleu 2.6.0.
+    #[test]
+    fn figures_are_sacrebleus() {
+        let corpus = Corpus::new(vec!["d a b c", "x"], &[vec!["a b c D", "x y"]]).unwrap();
+        assert!((corpus_score(&Ter, &corpus) - 33.33333333333333).abs() < 1e-9);
+        let references = [vec!["a b c d e", "z"], vec!["q", ""]];
+        let corpus = Corpus::new(vec!["c d e a b", "x y"], &references).unwrap();
+        assert!((corpus_score(&Ter, &corpus) - 85.71428571428571).abs() < 1e-9);
+        assert_eq!((Ter.score(&[3.0, 0.0]), Ter.score(&[0.0, 0.0])), (100.0, 0.0));
+    }
+}
