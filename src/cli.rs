@@ -2,11 +2,13 @@
 
 mod bench;
 mod data;
+mod score;
 
 pub use bench::{BenchArguments, KindChoice, ModelChoice, WhatChoice};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 pub use data::{DataArguments, DataCommand, EncodingChoice, FetchArguments, ImportArguments, ShowArguments};
+pub use score::{MetricChoice, ScoreArguments};
 use std::path::PathBuf;
 
 /// Trains, evaluates and ablates Transformers in which only the attention differs.
@@ -60,6 +62,16 @@ pub enum Command {
         /// What to measure, as JSON
         job: String,
     },
+    /// Score outputs beside references: BLEU, ROUGE, accuracy and others, as their reference programs do
+    ///
+    /// Line i of every file belongs together; files may be gzipped. Scores are points from 0 to 100, but for cider-d
+    /// (0 to 10), embedding-average and the correlations matthews, pearson and spearman (-1 to 1).
+    ///
+    /// squad-f1 and squad-em take lines of text or JSON lines {"group": ID, "answers": [TEXT, ...]}; multirc-f1a and
+    /// multirc-em take JSON lines in which each answer is 1 or 0, a line or more to a group, which is a question.
+    ///
+    /// docs/metrics.md says how each metric is defined.
+    Score(ScoreArguments),
     /// Prepare datasets, and look at them
     Data(DataArguments),
     /// Say what this build and this machine can do, and what to do about each problem

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod experiment;
 pub mod libtorch;
 pub mod memory;
+pub mod metrics;
 pub mod model;
 pub mod panics;
 pub mod parameters;

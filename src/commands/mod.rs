@@ -11,6 +11,7 @@ mod generate;
 mod output;
 mod prompts;
 mod relay;
+mod score;
 mod setup;
 mod train;
 mod trained;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli, build: Build) -> Result<()> {
         Command::Ablate(arguments) => ablate::run(&arguments, cli.quiet, cli.verbose),
         Command::Bench(arguments) => bench::run(&arguments, build),
         Command::BenchCell { job } => bench::run_cell(&job),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments, build),
         Command::Completions { shell } => completions::run(shell),

@@ -1,0 +1,154 @@
+//! Figures that `golden/make_golden.py` made with the reference programs.
+
+use serde_json::Value;
+use synth::metrics::bleu::Bleu;
+use synth::metrics::chrf::Chrf;
+use synth::metrics::cider::CiderD;
+use synth::metrics::corpus::Corpus;
+use synth::metrics::meteor::MeteorExactStem;
+use synth::metrics::rouge::{Overlap, Rouge};
+use synth::metrics::segments::{SegmentMetric, Statistics};
+use synth::metrics::significance::{self, Draws};
+use synth::metrics::squad::Squad;
+use synth::metrics::ter::Ter;
+use synth::metrics::{accuracy, correlation, f1, matthews};
+
+/// Points; the programs themselves agree with each other no better.
+const TOLERANCE: f64 = 1e-9;
+
+fn parse(text: &str) -> Vec<Value> {
+    match serde_json::from_str(text).unwrap() {
+        Value::Array(values) => values,
+        value => vec![value],
+    }
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn corpus(value: &Value) -> Corpus<'_> {
+    let references: Vec<_> = value["references"].as_array().unwrap().iter().map(strings).collect();
+    Corpus::new(strings(&value["hypotheses"]), &references).unwrap()
+}
+
+/// The metric that a name of the golden file stands for, such as `bleu 13a lc exp`.
+fn metric<'a>(name: &str, corpus: &Corpus<'a>) -> Box<dyn SegmentMetric + 'a> {
+    let rouge = |overlap, stemmer| Box::new(Rouge::new(overlap, stemmer == "stem", None));
+    match name.split(' ').collect::<Vec<_>>()[..] {
+        ["bleu", tokenizer, case, smooth] => Box::new(Bleu {
+            tokenizer: tokenizer.parse().unwrap(),
+            smoothing: smooth.parse().unwrap(),
+            lowercase: case == "lc",
+            effective_order: false,
+        }),
+        ["chrf", case] => Box::new(Chrf { word_order: 0, lowercase: case == "lc" }),
+        ["chrf++", case] => Box::new(Chrf { word_order: 2, lowercase: case == "lc" }),
+        ["ter"] => Box::new(Ter),
+        ["rouge1", stemmer] => rouge(Overlap::Rouge1, stemmer),
+        ["rouge2", stemmer] => rouge(Overlap::Rouge2, stemmer),
+        ["rougeL", stemmer] => rouge(Overlap::RougeL, stemmer),
+        ["rougeLsum", stemmer] => rouge(Overlap::RougeLsum, stemmer),
+        ["meteor-exact-stem"] => Box::new(MeteorExactStem),
+        ["cider-d"] => Box::new(CiderD::new(&corpus.references)),
+        ["squad-f1"] => Box::new(Squad::F1),
+        ["squad-em"] => Box::new(Squad::ExactMatch),
+        _ => panic!("{name} is no metric"),
+    }
+}
+
+#[test]
+fn scores_of_hard_lines() {
+    let mut compared = 0;
+    for value in parse(include_str!("golden/texts.json")) {
+        let corpus = corpus(&value);
+        for (name, expected) in value["scores"].as_object().unwrap() {
+            let metric = metric(name, &corpus);
+            let statistics = Statistics::measure(metric.as_ref(), &corpus, &|_| ());
+            let close = |found: f64, expected: f64| (found - expected).abs() < TOLERANCE;
+            let (found, expected_score) = (statistics.score(metric.as_ref()), expected["corpus"].as_f64().unwrap());
+            assert!(close(found, expected_score), "{name}: {found}, expected {expected_score}");
+            let lines = statistics.sentence_scores(metric.as_ref());
+            for (i, (found, expected)) in lines.into_iter().zip(numbers(&expected["lines"])).enumerate() {
+                let (own, others) = (corpus.hypotheses[i], &corpus.references[i]);
+                assert!(close(found, expected), "{name}: {found}, expected {expected} of {own:?} beside {others:?}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 2000, "{compared}");
+}
+
+#[test]
+fn scores_of_labels_and_numbers() {
+    for value in parse(include_str!("golden/labels.json")) {
+        let (predicted, expected) = (strings(&value["predicted"]), strings(&value["expected"]));
+        for (name, score) in value["scores"].as_object().unwrap() {
+            let parsed = |labels: &[&str]| labels.iter().map(|label| label.parse().unwrap()).collect::<Vec<f64>>();
+            let found = match name.as_str() {
+                "accuracy" => accuracy::accuracy(&predicted, &expected),
+                "f1" => f1::f1(&value["positive"].as_str().unwrap(), &predicted, &expected),
+                "macro-f1" => f1::macro_f1(&predicted, &expected),
+                "matthews" => matthews::matthews(&predicted, &expected),
+                "pearson" => correlation::pearson(&parsed(&predicted), &parsed(&expected)).unwrap(),
+                _ => correlation::spearman(&parsed(&predicted), &parsed(&expected)).unwrap(),
+            };
+            let score = score.as_f64().unwrap();
+            assert!((found - score).abs() < TOLERANCE, "{name}: {found}, expected {score}");
+        }
+    }
+}
+
+/// Intervals and p-values are sacrebleu's but for sampling error. Both sides draw; the file holds the mean of five
+/// runs, so that the error is mostly ours: below 0.02 for a p-value of about 0.1 and 1,000 samples (two standard
+/// errors), and a tenth of a half width.
+#[test]
+fn comparisons_of_systems() {
+    let value = &parse(include_str!("golden/systems.json"))[0];
+    let references = [strings(&value["references"])];
+    let system = Corpus::new(strings(&value["system"]), &references).unwrap();
+    let baseline = Corpus::new(strings(&value["baseline"]), &references).unwrap();
+    for (name, expected) in [("bleu 13a mixed exp", "bleu"), ("chrf mixed", "chrf"), ("ter", "ter")] {
+        let metric = metric(name, &system);
+        let metric = metric.as_ref();
+        let own = Statistics::measure(metric, &system, &|_| ());
+        let other = Statistics::measure(metric, &baseline, &|_| ());
+        let close = |what: &str, found: f64, expected: &Value, tolerance: f64| {
+            let expected = expected.as_f64().unwrap();
+            assert!((found - expected).abs() < tolerance, "{name}, {what}: {found}, expected {expected}");
+        };
+        let (bootstrap, randomization) = (&value["bs"][expected], &value["ar"][expected]);
+        close("score", own.score(metric), &bootstrap["score"], TOLERANCE);
+        close("baseline", other.score(metric), &bootstrap["baseline"], TOLERANCE);
+
+        let draws = Draws { samples: 1000, seed: significance::SEED };
+        let found = significance::paired_bootstrap(metric, &own, &other, draws, &|_| ());
+        close("p", found.p_value, &bootstrap["p_value"], 0.03);
+        let interval = found.interval.unwrap();
+        let half_width = bootstrap["half_width"].as_f64().unwrap();
+        close("mean", interval.mean, &bootstrap["mean"], 0.1 * half_width);
+        close("half width", interval.half_width(), &bootstrap["half_width"], 0.1 * half_width);
+        assert_eq!(significance::confidence(metric, &own, draws, &|_| ()), interval, "the same resamples");
+
+        let draws = Draws { samples: 10_000, seed: significance::SEED };
+        let found = significance::paired_randomization(metric, &own, &other, draws, &|_| ());
+        close("p by randomization", found.p_value, &randomization["p_value"], 0.015);
+    }
+}
+
+#[test]
+fn a_system_beside_itself_differs_by_chance() {
+    let value = &parse(include_str!("golden/systems.json"))[0];
+    let corpus = Corpus::new(strings(&value["system"]), &[strings(&value["references"])]).unwrap();
+    let statistics = Statistics::measure(&Bleu::default(), &corpus, &|_| ());
+    let draws = Draws { samples: 200, seed: 1 };
+    for test in [significance::paired_bootstrap, significance::paired_randomization] {
+        let found = test(&Bleu::default(), &statistics, &statistics, draws, &|_| ());
+        // No difference is above none: as in sacrebleu, only the real one counts.
+        assert!((found.p_value - 1.0 / 201.0).abs() < 1e-12, "{}", found.p_value);
+    }
+}
