@@ -216,7 +216,8 @@ mod tests {
         let _turn = crate::randomness::lock_generator_for_test();
         tch::manual_seed(7);
         let options = (Kind::Double, Device::Cpu);
-        let (tokens, table) = (Tensor::randint(5, [7, 30], (Kind::Int64, Device::Cpu)), Tensor::randn([5, 24], options));
+        let (tokens, table) =
+            (Tensor::randint(5, [7, 30], (Kind::Int64, Device::Cpu)), Tensor::randn([5, 24], options));
         let (places, upstream) = (Tensor::randn([30, 24], options), Tensor::randn([210, 24], options));
         let numbers = [&table, &places, &upstream];
         let once = || with_kernels(|| run(&tokens, numbers, true, 0.1, [Kind::Float, Kind::Float]));
