@@ -10,6 +10,7 @@ pub mod decode;
 pub mod device;
 pub mod exit;
 pub mod experiment;
+pub mod kernels;
 pub mod libtorch;
 pub mod memory;
 pub mod metrics;

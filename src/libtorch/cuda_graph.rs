@@ -9,6 +9,7 @@ use tch::{Device, TchError};
 unsafe extern "C" {
     fn synth_own_stream(device: c_int) -> *mut c_char;
     fn synth_synchronize(device: c_int) -> *mut c_char;
+    fn synth_current_stream(device: c_int, stream: *mut *mut c_void) -> *mut c_char;
     fn synth_empty_cache() -> *mut c_char;
     fn synth_graph_pool(pool: *mut u64) -> *mut c_char;
     fn synth_graph_begin(pool: *const u64, graph: *mut *mut c_void) -> *mut c_char;
@@ -41,6 +42,17 @@ pub fn own_stream(device: Device) -> Result<(), TchError> {
     let Device::Cuda(index) = device else { return Ok(()) };
     // SAFETY: takes a number only.
     check(unsafe { synth_own_stream(index as c_int) })
+}
+
+/// The driver's handle of the stream on which this thread's work runs.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn current_stream(index: usize) -> Result<*mut c_void, TchError> {
+    let mut stream = std::ptr::null_mut();
+    // SAFETY: writes one handle, which stays libtorch's.
+    check(unsafe { synth_current_stream(index as c_int, &mut stream) })?;
+    Ok(stream)
 }
 
 /// Waits for the work of this thread's stream.

@@ -91,6 +91,9 @@ char* synth_own_stream(int index) {
     })
 }
 
+// The stream of this thread's work, as the driver's handle.
+char* synth_current_stream(int index, void** stream) { SHIM(*stream = c10::cuda::getCurrentCUDAStream(index).stream()) }
+
 // Waits for all work of this thread's stream.
 char* synth_synchronize(int index) { SHIM(c10::cuda::getCurrentCUDAStream(index).synchronize()) }
 

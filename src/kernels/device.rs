@@ -1,0 +1,154 @@
+//! Kernels on an NVIDIA GPU: compiled for it when they are first used, kept in the user's cache folder.
+
+mod cache;
+mod compile;
+
+use super::Text;
+use cudarc::driver::{CudaContext, result, sys};
+use libc::c_void;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tracing::info;
+
+/// The first cards whose products in bfloat16 and vectors of it the kernels need.
+const OLDEST: (i32, i32) = (8, 0);
+
+/// A card that kernels run on.
+struct Gpu {
+    context: Arc<CudaContext>,
+    name: String,
+    architecture: (i32, i32),
+    functions: Mutex<Functions>,
+}
+
+#[derive(Default)]
+struct Functions {
+    modules: HashMap<Text, Module>,
+    /// Whether the user knows that something is compiled.
+    said: bool,
+}
+
+/// A loaded text. The driver keeps it until the process ends.
+struct Module {
+    module: sys::CUmodule,
+    kernels: HashMap<&'static str, sys::CUfunction>,
+}
+
+// SAFETY: handles of the driver, which any thread may use.
+unsafe impl Send for Module {}
+
+type Gpus = HashMap<usize, Result<Arc<Gpu>, String>>;
+static GPUS: Mutex<Option<Gpus>> = Mutex::new(None);
+
+/// Whether kernels run on the card with this number; if not, why not.
+pub fn supports(index: usize) -> Result<(), String> {
+    gpu(index).map(drop)
+}
+
+fn gpu(index: usize) -> Result<Arc<Gpu>, String> {
+    let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
+    gpus.get_or_insert_default().entry(index).or_insert_with(|| Gpu::open(index).map(Arc::new)).clone()
+}
+
+impl Gpu {
+    fn open(index: usize) -> Result<Self, String> {
+        if !cfg!(cuda_graphs) {
+            return Err("this build has no CUDA headers".to_string());
+        }
+        // SAFETY: both only try to load a library.
+        let (driver, compiler) = unsafe { (sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present()) };
+        if !driver {
+            return Err("the NVIDIA driver's libcuda was not found".to_string());
+        }
+        if !compiler {
+            return Err("NVRTC (libnvrtc, beside libtorch) was not found".to_string());
+        }
+        let context = CudaContext::new(index).map_err(|error| format!("the CUDA driver said {error}"))?;
+        let name = context.name().map_err(|error| error.to_string())?;
+        let architecture = context.compute_capability().map_err(|error| error.to_string())?;
+        if architecture < OLDEST {
+            let ((major, minor), oldest) = (architecture, OLDEST.0);
+            return Err(format!("{name} is of sm_{major}{minor}; they need sm_{oldest}0 or newer"));
+        }
+        Ok(Self { context, name, architecture, functions: Mutex::default() })
+    }
+
+    fn function(&self, text: &Text, kernel: &'static str) -> Result<sys::CUfunction, String> {
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        let Functions { modules, said } = &mut *functions;
+        if !modules.contains_key(text) {
+            let module = self.load(text, said)?;
+            modules.insert(text.clone(), Module { module, kernels: HashMap::new() });
+        }
+        let Some(Module { module, kernels }) = modules.get_mut(text) else { unreachable!("just put there") };
+        if let Some(function) = kernels.get(kernel) {
+            return Ok(*function);
+        }
+        let name = CString::new(kernel).map_err(|error| error.to_string())?;
+        // SAFETY: a module that is never unloaded.
+        let function = unsafe { result::module::get_function(*module, name) }.map_err(|error| error.to_string())?;
+        kernels.insert(kernel, function);
+        Ok(function)
+    }
+
+    /// The text as the driver runs it: from the cache, else compiled.
+    fn load(&self, text: &Text, said: &mut bool) -> Result<sys::CUmodule, String> {
+        let (whole, target) = (text.whole(), compile::target(self.architecture));
+        let key = cache::key(&[&whole, &target, &compile::version()?, &driver_version()?]);
+        let binary = match cache::read(&key) {
+            Some(binary) => binary,
+            None => {
+                if !std::mem::replace(said, true) {
+                    info!("compiling CUDA kernels for {} (kept for the next time)", self.name);
+                }
+                let start = Instant::now();
+                let binary = compile::compile(text.name(), &whole, &target)?;
+                tracing::debug!("{} took {:.2} s", text.name(), start.elapsed().as_secs_f64());
+                cache::write(&key, &binary);
+                binary
+            }
+        };
+        self.context.bind_to_thread().map_err(|error| error.to_string())?;
+        // SAFETY: a whole image, compiled by NVRTC and checked by its hash where it comes from the cache.
+        unsafe { result::module::load_data(binary.as_ptr().cast()) }.map_err(|error| error.to_string())
+    }
+}
+
+fn driver_version() -> Result<String, String> {
+    let mut version = 0;
+    // SAFETY: writes one number.
+    let answer = unsafe { sys::cuDriverGetVersion(&mut version) };
+    answer.result().map(|()| version.to_string()).map_err(|error| error.to_string())
+}
+
+/// Launches `kernel` on the stream of libtorch's work in this thread.
+pub fn launch(
+    index: usize,
+    text: &Text,
+    kernel: &'static str,
+    [x, y, z]: [u32; 3],
+    [across, down, deep]: [u32; 3],
+    mut arguments: Vec<*mut c_void>,
+) -> Result<(), String> {
+    let gpu = gpu(index)?;
+    let function = gpu.function(text, kernel)?;
+    gpu.context.bind_to_thread().map_err(|error| error.to_string())?;
+    let stream = stream(index)?;
+    // SAFETY: the arguments are as many and of such sizes as the kernel's, which the tests on the host check; tensors
+    // stay until the allocator hands their memory to work on the same stream.
+    let launched =
+        unsafe { result::launch_kernel(function, (x, y, z), (across, down, deep), 0, stream.cast(), &mut arguments) };
+    launched.map_err(|error| error.to_string())
+}
+
+#[cfg(cuda_graphs)]
+fn stream(index: usize) -> Result<*mut c_void, String> {
+    crate::libtorch::cuda_graph::current_stream(index).map_err(|error| error.to_string())
+}
+
+#[cfg(not(cuda_graphs))]
+fn stream(_index: usize) -> Result<*mut c_void, String> {
+    Err("this build has no CUDA headers".to_string())
+}
