@@ -105,7 +105,7 @@ fn fused_parts() -> Vec<Part> {
             available: cfg!(cuda_graphs),
             note: if cfg!(cuda_graphs) { "" } else { "this build has no CUDA: `make build CUDA=1`" },
         },
-        Part { name: "own CUDA kernels", available: false, note: "not built yet; stock kernels run" },
+        Part { name: "own CUDA kernels", available: false, note: "not part of a step yet; stock kernels run" },
     ]
 }
 
