@@ -5,7 +5,7 @@ use crate::{refusal, refuse};
 use anyhow::{Context, Result, anyhow, bail};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 /// The first two bytes of every gzip file (RFC 1952).
@@ -84,8 +84,12 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead>> {
         }
     };
     let mut reader = BufReader::with_capacity(CHUNK, source);
-    let start = reader.fill_buf().with_context(|| format!("cannot read {}", name(path)))?;
-    if start.starts_with(&GZIP_MAGIC) {
+    // A pipe may hand over less at first than the two bytes that tell.
+    let mut start = Vec::new();
+    (&mut reader).take(2).read_to_end(&mut start).with_context(|| format!("cannot read {}", name(path)))?;
+    let is_gzip = start == GZIP_MAGIC;
+    let reader = Cursor::new(start).chain(reader);
+    if is_gzip {
         return Ok(Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(reader))));
     }
     Ok(Box::new(reader))

@@ -49,12 +49,13 @@ fn of_lists(choice: MetricChoice, inputs: &Inputs) -> Result<Option<f64>> {
 fn positive_f1(inputs: &Inputs, positive: Option<&str>) -> Result<(f64, String)> {
     let (predicted, expected) = (inputs.hypotheses.labels()?, inputs.only_references()?.labels()?);
     let labels: BTreeSet<&str> = predicted.iter().chain(&expected).copied().collect();
+    let named = positive.is_some();
     let positive = positive.unwrap_or("1");
     let shown = || labels.iter().take(5).copied().collect::<Vec<_>>().join(", ");
     if !labels.contains(positive) {
         bail!("no label is {positive}; found {}: name the one that f1 is of with --positive", shown());
     }
-    if labels.len() > 2 && positive == "1" {
+    if labels.len() > 2 && !named {
         bail!(
             "{} labels ({}), f1 is of one among two; take macro-f1, or name a label with --positive",
             labels.len(),
