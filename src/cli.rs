@@ -32,9 +32,9 @@ pub enum Command {
     /// Measure a trained model on a split
     #[command(visible_alias = "evaluate")]
     Eval(EvalArguments),
-    /// Continue prompts from stdin with a trained language model
+    /// Continue prompts from stdin or a file with a trained language model
     ///
-    /// Each line of stdin is a prompt; an empty line is a line break. Prints each prompt with its continuation as soon
+    /// Each line is a prompt; an empty line is a line break. Prints each prompt with its continuation as soon
     /// as it is ready, with a line `---` between two. Draws derive from the seed and the numbers of prompt, sample and
     /// token: the same command prints the same text, and further prompts change nothing in those before them.
     ///
@@ -43,7 +43,8 @@ pub enum Command {
     /// max_length, its last max_length / 2 tokens (rounded up) become the new start, at position 0, and generation
     /// goes on.
     ///
-    /// A char tokenizer's unknown character can stand in a prompt, and is never generated.
+    /// A tokenizer's unknown token can stand in a prompt, and is never generated. A model of records (data.rows) begins one
+    /// with each prompt, and stops where it ends.
     Generate(GenerateArguments),
     /// Train every cell of a sweep, one after another
     Ablate(AblateArguments),
@@ -134,7 +135,10 @@ pub struct EvalArguments {
 pub struct GenerateArguments {
     /// The folder of the run, results/EXPERIMENT/RUN
     pub run: PathBuf,
-    /// Take all of stdin as one prompt, line breaks and all
+    /// A text file of prompts, plain or gzipped; - is stdin
+    #[arg(default_value = "-", hide_default_value = true)]
+    pub prompts: PathBuf,
+    /// Take all of the prompts' text as one prompt, line breaks and all
     #[arg(long)]
     pub whole_input: bool,
     /// Tokens to add to each prompt

@@ -4,6 +4,7 @@ use crate::exit::Interrupted;
 use crate::panics::one_line;
 use indicatif::ProgressStyle;
 use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, info_span};
 use tracing_indicatif::IndicatifLayer;
@@ -48,6 +49,9 @@ pub fn beside_bars<T>(write: impl FnOnce() -> T) -> T {
     tracing_indicatif::suspend_tracing_indicatif(write)
 }
 
+/// What takes less time has no late bar.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A progress bar, or nothing where stderr is no terminal.
 pub struct Bar {
     span: Span,
@@ -67,6 +71,7 @@ impl Bar {
 
     fn with_template(template: &str, total: u64, done: u64) -> Self {
         let span = info_span!(target: "synth::bar", "bar");
+        // The time left is only right once steps are counted from here.
         if let Ok(style) = ProgressStyle::with_template(template) {
             span.pb_set_style(&style);
         }
@@ -86,5 +91,36 @@ impl Bar {
     /// Shows `text` beside the bar.
     pub fn say(&self, text: &str) {
         self.span.pb_set_message(text);
+    }
+}
+
+/// A bar that is drawn once there was something to wait for.
+pub struct LateBar {
+    what: String,
+    total: u64,
+    make: fn(&str, u64, u64) -> Bar,
+    begun: Instant,
+    bar: Option<Bar>,
+}
+
+impl LateBar {
+    /// A bar of `total` steps, named `what`.
+    pub fn new(what: &str, total: u64) -> Self {
+        Self { what: what.into(), total, make: Bar::new, begun: Instant::now(), bar: None }
+    }
+
+    /// A bar of `total` bytes, named `what`.
+    pub fn bytes(what: &str, total: u64) -> Self {
+        Self { make: Bar::of_bytes, ..Self::new(what, total) }
+    }
+
+    /// Moves the bar to `done`.
+    pub fn set(&mut self, done: u64) {
+        if self.bar.is_none() && self.begun.elapsed() >= PATIENCE {
+            self.bar = Some((self.make)(&self.what, self.total, done));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set(done);
+        }
     }
 }

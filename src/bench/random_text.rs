@@ -2,15 +2,15 @@
 
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
-use crate::data::blocks::Blocks;
 use crate::data::order::TrainOrder;
+use crate::data::rows::Rows;
+use crate::data::tokens::Tokens;
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
 use crate::model::vocabulary_loss::vocabulary_loss;
 use crate::parameters::Parameters;
 use crate::randomness::{DropoutKey, derive};
 use crate::runs::Split;
-use crate::tasks::language_modeling::BlockBatches;
 use crate::tasks::{Batches, Evaluation, Request, Task};
 use anyhow::{Result, bail};
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +25,7 @@ const BATCHES: usize = 8;
 pub struct RandomText {
     parameters: Parameters,
     model: Decoder,
-    batches: Arc<BlockBatches>,
+    batches: Arc<TrainOrder>,
 }
 
 impl RandomText {
@@ -42,8 +42,8 @@ impl RandomText {
         seed: u64,
     ) -> Result<Self> {
         let block = model.max_length as usize;
-        let blocks = Blocks::new(tokens(seed, vocabulary, BATCHES * rows * block + 1), block)?;
-        let batches = Arc::new(BlockBatches { order: TrainOrder::new(Arc::new(blocks), seed), rows });
+        let tokens = Tokens::of(&tokens(seed, vocabulary, BATCHES * rows * block + 1));
+        let batches = Arc::new(TrainOrder::of_blocks(Rows::blocks(tokens, block)?, rows, seed));
         let model = Decoder::new(&mut parameters, model, attention, vocabulary);
         Ok(Self { parameters, model, batches })
     }
@@ -65,11 +65,16 @@ impl Task for RandomText {
     }
 
     fn examples(&self) -> u64 {
-        self.batches.order.blocks().count() as u64
+        self.batches.examples()
     }
 
     fn examples_per_micro_batch(&self) -> u64 {
-        self.batches.rows as u64
+        self.batches.examples_per_batch()
+    }
+
+    fn largest_micro_batch(&self) -> (u64, u64) {
+        let (rows, length) = self.batches.largest();
+        (rows as u64, length as u64)
     }
 
     fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Tensor> {
@@ -88,8 +93,8 @@ impl Task for RandomText {
 
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
-        let (rows, length) = (self.batches.rows as i64, self.batches.order.blocks().block() as i64);
-        self.model.attention_paths(rows, length, Pass { compute, dropout: Some(&key) })
+        let (rows, length) = self.largest_micro_batch();
+        self.model.attention_paths(rows as i64, length as i64, Pass { compute, dropout: Some(&key) })
     }
 
     fn has(&self, split: Split) -> bool {
@@ -115,7 +120,7 @@ mod tests {
         let model = ModelOptions { layers: 1, d_model: 8, heads: 2, max_length: 16, ..Default::default() };
         let parameters = Parameters::new(1, Device::Cpu, Kind::Float);
         let text = RandomText::new(parameters, (&model, &AttentionOptions::default()), 7, 3, 1).unwrap();
-        let batch = text.batches().micro_batch(9);
+        let batch = text.batches().micro_batch(9).unwrap();
         let arrays: Vec<Tensor> =
             batch.arrays.iter().map(|array| Tensor::from_slice(&array.values).view(array.shape.as_slice())).collect();
         let loss = text.loss(&arrays, Pass::evaluation(Kind::Float)).unwrap().double_value(&[]);

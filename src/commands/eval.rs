@@ -27,14 +27,14 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
         SplitChoice::Test => Split::Test,
     };
     let signals = Signals::listen()?;
-    let splits = splits::load(&experiment.data, &datasets::root())?;
-    let sha256 = splits.hashes.iter().find(|(name, _)| name == split.name()).map(|(_, sha256)| sha256.clone());
+    let splits = splits::load(&experiment.data, &datasets::root(), &[split.name()])?;
+    let sha256 = splits.named().next().map(|(_, text)| text.sha256.clone());
     if arguments.set.is_empty() {
         warn_of_changed_text(folder, split, sha256.as_deref());
     }
     let tokenizer = trained.tokenizer()?;
     let evaluation = panics::catch(|| {
-        let task = setup::task(experiment, splits, tokenizer, *device)?;
+        let task = setup::task(experiment, &splits, &tokenizer, *device)?;
         if !task.has(split) {
             refuse!("the data of this run has no {} split; name one with --set data.{0}=FILE", split.name());
         }

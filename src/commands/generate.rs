@@ -5,27 +5,24 @@ use super::trained::Trained;
 use super::{prompts, setup};
 use crate::checkpoints::store::name_of;
 use crate::cli::GenerateArguments;
-use crate::data::tokenizer::Tokenizer;
+use crate::data::options::RowKind;
+use crate::data::tokenizer::{Special, Tokenizer};
 use crate::decode::{Generator, Request, Sampling};
 use crate::exit::Interrupted;
-use crate::terminal::{Bar, beside_bars};
+use crate::terminal::{LateBar, beside_bars};
 use crate::train::signals::{self, Signals};
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 /// Samples that go through the model together: more of them gain little and take memory each.
 const ROWS: u64 = 32;
 
-/// What takes less time has no progress bar.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Continues prompts from stdin with a trained language model.
+/// Continues prompts with a trained language model.
 pub fn run(arguments: &GenerateArguments) -> Result<()> {
     let trained = Trained::open(&arguments.run, &[], arguments.device, arguments.checkpoint.as_deref())?;
-    let tokenizer = trained.tokenizer()?;
+    let tokenizer = trained.tokenizer()?.tokenizer;
     // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
-    let prompts = prompts::read(arguments.whole_input, &tokenizer)?;
+    let prompts = prompts::read(&arguments.prompts, arguments.whole_input, &tokenizer)?;
     let signals = Signals::listen()?;
     let (parameters, decoder) = setup::language_model(&trained.experiment, &tokenizer, trained.device);
     trained.load_weights(&parameters)?;
@@ -38,8 +35,11 @@ pub fn run(arguments: &GenerateArguments) -> Result<()> {
         seed: arguments.seed.unwrap_or(trained.experiment.seed),
     };
     let expected = prompts.len() as u64 * u64::from(arguments.samples);
+    // A model of records knows where one begins and ends.
+    let records = trained.experiment.data.rows == RowKind::Records;
+    let end = tokenizer.special(Special::End).filter(|_| records);
     let mut printer = Printer::new(arguments.json, expected);
-    let finished = generate(arguments, &generator, &tokenizer, (&prompts, &signals), &mut printer)?;
+    let finished = generate(arguments, &generator, (&tokenizer, end), (&prompts, &signals), &mut printer)?;
     if finished && arguments.json {
         print_json(&record(arguments, &trained, &generator, printer.generations))?;
     }
@@ -58,15 +58,15 @@ fn sampling(arguments: &GenerateArguments) -> Sampling {
 fn generate(
     arguments: &GenerateArguments,
     generator: &Generator<'_>,
-    tokenizer: &Tokenizer,
+    (tokenizer, end): (&Tokenizer, Option<u32>),
     (prompts, signals): (&[String], &Signals),
     printer: &mut Printer,
 ) -> Result<bool> {
     let (max_tokens, count) = (u64::from(arguments.max_tokens), u64::from(arguments.samples));
     let mut session = generator.session();
-    let mut progress = Progress::new(printer.expected.saturating_mul(max_tokens));
+    let mut progress = LateBar::new("tokens", printer.expected.saturating_mul(max_tokens));
     for (number, prompt) in (0..).zip(prompts) {
-        let ids = tokenizer.encode(prompt);
+        let ids: Vec<u32> = end.into_iter().chain(tokenizer.encode(prompt)).collect();
         for first in (0..count).step_by(ROWS as usize) {
             let samples = first..count.min(first + ROWS);
             let rows = samples.end - first;
@@ -79,7 +79,8 @@ fn generate(
             let Some(continuations) = session.generate(request)? else {
                 return Err(interrupted(signals, printer));
             };
-            for continuation in continuations {
+            for mut continuation in continuations {
+                continuation.truncate(continuation.iter().position(|id| Some(*id) == end).unwrap_or(usize::MAX));
                 if !printer.take(prompt, &tokenizer.decode(&continuation), continuation.len())? {
                     return Ok(false);
                 }
@@ -119,28 +120,6 @@ impl Printer {
         }
         let separator = if first { "" } else { "---\n" };
         beside_bars(|| print_whole(&format!("{separator}{prompt}{continuation}")))
-    }
-}
-
-/// A bar over tokens, once there was something to wait for.
-struct Progress {
-    total: u64,
-    begun: Instant,
-    bar: Option<Bar>,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        Self { total, begun: Instant::now(), bar: None }
-    }
-
-    fn set(&mut self, done: u64) {
-        if self.bar.is_none() && self.begun.elapsed() >= PATIENCE {
-            self.bar = Some(Bar::new("tokens", self.total, done));
-        }
-        if let Some(bar) = &self.bar {
-            bar.set(done);
-        }
     }
 }
 

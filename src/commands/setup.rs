@@ -1,8 +1,10 @@
 //! From an experiment to a model with its data on a device.
 
+use crate::data::batches::BatchSize;
+use crate::data::datasets;
 use crate::data::options::TokenizerKind;
 use crate::data::splits::Splits;
-use crate::data::tokenizer::Tokenizer;
+use crate::data::tokenizer::{StoredTokenizer, Tokenizer};
 use crate::experiment::Experiment;
 use crate::libtorch::context;
 use crate::memory::available_bytes;
@@ -10,13 +12,14 @@ use crate::model::Decoder;
 use crate::model::size::{Size, decoder_size, training_bytes};
 use crate::parameters::Parameters;
 use crate::refuse;
-use crate::runs::regular;
+use crate::runs::{Environment, regular};
 use crate::tasks::Task;
+use crate::tasks::corpus::{Corpus, CorpusOptions};
 use crate::tasks::language_modeling::LanguageModeling;
 use crate::tasks::options::TaskKind;
 use crate::train::state::ComputedOn;
-use anyhow::{Context, Result};
-use std::path::Path;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
 use tch::Device;
 
 /// Refuses a model whose training cannot fit into the device's memory, before anything is allocated.
@@ -38,26 +41,52 @@ pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of parameters, or the least of them: a char tokenizer's vocabulary is not known before the text is read.
+/// The numbers of parameters, or the least of them: most vocabularies are not known before the text is read.
 pub fn least_size(experiment: &Experiment) -> Size {
-    let vocabulary = if experiment.tokenizer.kind == TokenizerKind::Byte { 256 } else { 1 };
+    let vocabulary = match experiment.tokenizer.kind {
+        TokenizerKind::Byte | TokenizerKind::Bpe => 256,
+        TokenizerKind::Unigram | TokenizerKind::Word | TokenizerKind::Char => 1,
+    };
     decoder_size(&experiment.model, &experiment.attention, vocabulary)
 }
 
-/// Builds the experiment's task with initial weights.
+/// Builds the experiment's task with initial weights, over the texts of `splits`.
 ///
 /// # Errors
 /// Texts that the task cannot use.
-pub fn task(experiment: &Experiment, splits: Splits, tokenizer: Tokenizer, device: Device) -> Result<Box<dyn Task>> {
+pub fn task(
+    experiment: &Experiment,
+    splits: &Splits,
+    tokenizer: &StoredTokenizer,
+    device: Device,
+) -> Result<Box<dyn Task>> {
     let parameters = Parameters::new(experiment.seed, device, experiment.train.precision.stored());
     match experiment.task.kind {
         TaskKind::LanguageModeling => {
-            let options = (&experiment.model, &experiment.attention);
-            let rows = rows(experiment);
-            let graphs = experiment.train.cuda_graph;
-            Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, splits, experiment.seed, rows, graphs)?))
+            let corpus = corpus(experiment, splits, tokenizer)?;
+            let (options, graphs) = ((&experiment.model, &experiment.attention), experiment.train.cuda_graph);
+            let tokenizer = tokenizer.tokenizer.clone();
+            Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, corpus, graphs)?))
         }
     }
+}
+
+/// The texts as rows of tokens.
+fn corpus(experiment: &Experiment, splits: &Splits, tokenizer: &StoredTokenizer) -> Result<Corpus> {
+    let options = CorpusOptions {
+        data: &experiment.data,
+        tokenizer,
+        longest: experiment.model.max_length as usize,
+        batch: batch_size(experiment),
+        seed: experiment.seed,
+        folder: &tokens_folder(),
+    };
+    Corpus::new(splits, &options)
+}
+
+/// Where token files and trained tokenizers are kept for other runs: what lies there is made anew where it is absent.
+pub fn tokens_folder() -> PathBuf {
+    datasets::root().join(".tokens")
 }
 
 /// Builds the experiment's language model with initial weights, without any data.
@@ -72,20 +101,34 @@ pub fn language_model(experiment: &Experiment, tokenizer: &Tokenizer, device: De
     }
 }
 
-/// Reads a run's `tokenizer.json`.
+/// Reads the `tokenizer.json` of the run in `folder`, and compares it with the hash in `environment.json`, where that is.
 ///
 /// # Errors
-/// A file that is absent or was not written by synth, by its path.
-pub fn read_tokenizer(path: &Path) -> Result<Tokenizer> {
-    let json = regular::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Tokenizer::from_json(&json).with_context(|| path.display().to_string())
+/// A file that is absent, was not written by synth, or is not the one that the run began with, by its path.
+pub fn run_tokenizer(folder: &Path) -> Result<StoredTokenizer> {
+    let path = folder.join("tokenizer.json");
+    let json = regular::read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let tokenizer = StoredTokenizer::read(json).with_context(|| path.display().to_string())?;
+    let known = Environment::read(&folder.join("environment.json")).ok();
+    if let Some(expected) = known.and_then(|known| known.tokenizer_sha256)
+        && expected != tokenizer.sha256
+    {
+        bail!(
+            "{} is not the one that the run began with: its SHA-256 is {}, expected {expected}; restore it",
+            path.display(),
+            tokenizer.sha256
+        );
+    }
+    Ok(tokenizer)
 }
 
-/// Blocks per micro-batch.
-fn rows(experiment: &Experiment) -> usize {
+/// The size of a micro-batch.
+fn batch_size(experiment: &Experiment) -> BatchSize {
     let train = &experiment.train;
-    let rows = train.batch_size.or_else(|| train.batch_tokens.map(|tokens| tokens / experiment.model.max_length));
-    rows.unwrap_or(32) as usize
+    match train.batch_tokens {
+        Some(tokens) => BatchSize::Tokens(tokens as usize),
+        None => BatchSize::Rows(train.batch_size.unwrap_or(32) as usize),
+    }
 }
 
 /// Updates in all: `train.steps`, or as many as `train.epochs` take.

@@ -4,7 +4,7 @@ use super::setup;
 use crate::checkpoints::store::{Pointer, name_of, step_of};
 use crate::checkpoints::{Checkpoints, tensors};
 use crate::cli::DeviceChoice;
-use crate::data::tokenizer::Tokenizer;
+use crate::data::tokenizer::StoredTokenizer;
 use crate::experiment::{self, Experiment};
 use crate::parameters::Parameters;
 use crate::refuse;
@@ -41,9 +41,9 @@ impl Trained {
     /// What the run's text was cut with.
     ///
     /// # Errors
-    /// A file that is absent or was not written by synth.
-    pub fn tokenizer(&self) -> Result<Tokenizer> {
-        setup::read_tokenizer(&self.folder.tokenizer())
+    /// A file that is absent, was not written by synth, or is not the one that the run began with.
+    pub fn tokenizer(&self) -> Result<StoredTokenizer> {
+        setup::run_tokenizer(self.folder.path())
     }
 
     /// Fills `parameters` from the checkpoint.

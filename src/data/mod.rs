@@ -1,17 +1,21 @@
-//! From text to batches: sources, prepared datasets, splits, tokenizers, blocks. Free of torch.
+//! From text to batches: sources, prepared datasets, splits, tokenizers, tokens, rows. Free of torch.
 
-pub mod blocks;
+pub mod batches;
 pub mod card;
 pub mod cargo;
 pub mod datasets;
 pub mod debian_descriptions;
+pub mod evaluation;
 pub mod hash;
 pub mod hub;
 pub mod import;
 pub mod options;
 pub mod order;
 pub mod record;
+pub mod rows;
 pub mod rust_sources;
 pub mod source;
 pub mod splits;
+pub mod text;
 pub mod tokenizer;
+pub mod tokens;

@@ -32,6 +32,34 @@ pub struct DataOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub split: Option<Vec<f64>>,
+    /// What a row of a batch is, for a language model.
+    #[garde(skip)]
+    pub rows: RowKind,
+    /// What becomes of a train record that is longer than `model.max_length`, its end included.
+    #[garde(skip)]
+    pub long_records: LongRecords,
+}
+
+/// `data.rows`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowKind {
+    /// A block of the text as one stream.
+    #[default]
+    Blocks,
+    /// A record: a document of a dataset, a line of a text.
+    Records,
+}
+
+/// `data.long_records`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LongRecords {
+    /// Cut into rows, each of which goes on where the one before ends.
+    #[default]
+    Cut,
+    /// Left out of training.
+    Skip,
 }
 
 /// The table `[tokenizer]`.
@@ -41,20 +69,54 @@ pub struct TokenizerOptions {
     /// What a token is.
     #[garde(skip)]
     pub kind: TokenizerKind,
+    /// Tokens at most, those that stand for no text among them: 8192 for `bpe` and `unigram`, any number for `word`. The
+    /// other kinds take what the text has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 300, max = 16_777_216)))]
+    pub vocab_size: Option<u32>,
+    /// Bytes of the train split from which `bpe`, `unigram` and `word` learn their vocabulary: pieces of it, evenly spaced.
+    #[garde(range(min = 1, max = 1_000_000_000))]
+    pub sample_bytes: u64,
+    /// How often a word occurs at least that becomes a token of kind `word`.
+    #[garde(range(min = 1))]
+    pub min_frequency: u64,
+    /// Where there is a source and a target: one vocabulary for both.
+    #[garde(skip)]
+    pub joint: bool,
 }
 
 impl Default for TokenizerOptions {
     fn default() -> Self {
-        Self { kind: TokenizerKind::Byte }
+        Self { kind: TokenizerKind::Bpe, vocab_size: None, sample_bytes: 100_000_000, min_frequency: 3, joint: true }
     }
 }
+
+impl TokenizerOptions {
+    /// Tokens at most, where there is a bound.
+    pub fn vocab_size(&self) -> Option<usize> {
+        let default = match self.kind {
+            TokenizerKind::Bpe | TokenizerKind::Unigram => Some(DEFAULT_VOCAB_SIZE),
+            TokenizerKind::Byte | TokenizerKind::Char | TokenizerKind::Word => None,
+        };
+        self.vocab_size.or(default).map(|size| size as usize)
+    }
+}
+
+/// `tokenizer.vocab_size` of kinds that need one.
+const DEFAULT_VOCAB_SIZE: u32 = 8192;
 
 /// `tokenizer.kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenizerKind {
-    /// Each byte of the UTF-8 text: 256 tokens.
-    Byte,
+    /// Byte-level byte pair encoding, as in GPT-2.
+    Bpe,
+    /// Pieces of words by a unigram language model.
+    Unigram,
+    /// White-space words and ends of lines.
+    Word,
     /// Each character of the train split; any other becomes one unknown token.
     Char,
+    /// Each byte of the UTF-8 text: 256 tokens.
+    Byte,
 }

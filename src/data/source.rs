@@ -3,6 +3,7 @@
 
 mod json;
 mod lines;
+pub mod parquet;
 mod stream;
 mod table;
 
@@ -11,7 +12,7 @@ pub use lines::Lines;
 pub use stream::{Encoding, ReadOptions};
 pub use table::{Dialect, Table};
 
-pub mod parquet;
+pub(in crate::data) use stream::{Bytes, open};
 
 use crate::{refusal, refuse};
 use anyhow::{Context, Result, anyhow, bail};

@@ -1,28 +1,27 @@
 //! The texts of an experiment: train, validation, test, from what `[data]` names.
 
-use super::card::SPLITS;
+use super::card::{Layout, SPLITS};
 use super::datasets::{self, Prepared};
-use super::hash::sha256_hex;
 use super::options::DataOptions;
+use super::record::Shape;
 use super::source;
+use super::text::{CutShares, Form, Text, survey_files, survey_shares};
 use crate::refuse;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::path::Path;
 
 /// How far the shares may be from 1 in sum.
 pub const SHARES_TOLERANCE: f64 = 1e-6;
 
-/// The texts, with what identifies them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The texts, with what identifies them. Those that were not asked for are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Splits {
     /// What is learned from.
-    pub train: String,
-    /// What training is measured on; absent only where `data.train` came without `data.validation`.
-    pub validation: Option<String>,
+    pub train: Option<Text>,
+    /// What training is measured on.
+    pub validation: Option<Text>,
     /// What is measured at the end.
-    pub test: Option<String>,
-    /// Each split's name and the SHA-256 of its text, in hexadecimal.
-    pub hashes: Vec<(String, String)>,
+    pub test: Option<Text>,
     /// The prepared dataset that the texts are of, if they are.
     pub dataset: Option<DatasetIdentity>,
 }
@@ -43,14 +42,28 @@ enum Choice<'a> {
     Files { train: &'a Path, validation: Option<&'a Path>, test: Option<&'a Path> },
 }
 
+impl Splits {
+    /// The texts with their splits' names, in order.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Text)> {
+        let texts = [&self.train, &self.validation, &self.test];
+        SPLITS.into_iter().zip(texts).filter_map(|(name, text)| Some((name, text.as_ref()?)))
+    }
+
+    fn of(mut part: impl FnMut(&str) -> Result<Option<Text>>) -> Result<Self> {
+        let [train, validation, test] = SPLITS;
+        Ok(Self { train: part(train)?, validation: part(validation)?, test: part(test)?, dataset: None })
+    }
+}
+
 /// Checks that `[data]` is complete and that what it names is there, without reading any text. `root` is the
 /// folder of prepared datasets.
 ///
 /// # Errors
-/// Refusals of incomplete or contradictory keys and of names with nothing behind them; a damaged dataset.
+/// Refusals of incomplete or contradictory keys, of names with nothing behind them and of datasets that are no text; a
+/// damaged dataset.
 pub fn check(options: &DataOptions, root: &Path) -> Result<()> {
     match choice(options)? {
-        Choice::Dataset(name) => datasets::open(name, root).map(drop),
+        Choice::Dataset(name) => check_shape(&datasets::open(name, root)?),
         Choice::Cut { path, .. } => source::resolve(path).map(drop).context("data.path"),
         Choice::Files { train, validation, test } => {
             let named = [("data.train", Some(train)), ("data.validation", validation), ("data.test", test)];
@@ -62,29 +75,33 @@ pub fn check(options: &DataOptions, root: &Path) -> Result<()> {
     }
 }
 
-/// Reads the texts that `[data]` names. `root` is the folder of prepared datasets.
+/// Looks through the texts of the splits `wanted`, as far as `[data]` names them. `root` is the folder of prepared
+/// datasets.
 ///
 /// # Errors
-/// Those of [`check`]; files that hold no text; a text too short to be cut; a dataset changed since its
-/// preparation.
-pub fn load(options: &DataOptions, root: &Path) -> Result<Splits> {
+/// Those of [`check`]; files that hold no text; a text too short to be cut; a dataset changed since its preparation.
+pub fn load(options: &DataOptions, root: &Path, wanted: &[&str]) -> Result<Splits> {
     match choice(options)? {
-        Choice::Dataset(name) => load_dataset(&datasets::open(name, root)?),
+        Choice::Dataset(name) => load_dataset(&datasets::open(name, root)?, wanted),
         Choice::Cut { path, shares } => {
-            let text = source::read(path).context("data.path")?;
-            let parts = cut(text, shares).with_context(|| path.display().to_string())?;
-            Ok(with_hashes(parts))
+            let files = source::resolve(path).context("data.path")?;
+            let mut parts = survey_shares(&files, &CutShares { shares, names: &SPLITS })?.into_iter();
+            Splits::of(|split| Ok(parts.next().filter(|_| wanted.contains(&split))))
         }
-        Choice::Files { train, validation, test } => Ok(with_hashes([
-            Some(source::read(train).context("data.train")?),
-            validation.map(source::read).transpose().context("data.validation")?,
-            test.map(source::read).transpose().context("data.test")?,
-        ])),
+        Choice::Files { train, validation, test } => Splits::of(|split| {
+            let path = match split {
+                "train" => Some(train),
+                "validation" => validation,
+                _ => test,
+            };
+            let path = path.filter(|_| wanted.contains(&split));
+            path.map(|path| survey_files(source::resolve(path)?)).transpose().with_context(|| format!("data.{split}"))
+        }),
     }
 }
 
 fn choice(options: &DataOptions) -> Result<Choice<'_>> {
-    let DataOptions { dataset, train, validation, test, path, split } = options;
+    let DataOptions { dataset, train, validation, test, path, split, .. } = options;
     let expected = "expected exactly one of `dataset`, `path` and `train`";
     let chosen = [("`dataset`", dataset.is_some()), ("`path`", path.is_some()), ("`train`", train.is_some())];
     let found: Vec<&str> = chosen.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
@@ -118,64 +135,41 @@ fn checked_shares(shares: &[f64]) -> Result<&[f64]> {
     Ok(shares)
 }
 
-/// Cuts a text before the characters floor(cumulative share × characters).
-fn cut(mut text: String, shares: &[f64]) -> Result<[Option<String>; 3]> {
-    let characters = text.chars().count();
-    let mut parts = [None, None, None];
-    // From the end, so that nothing but the part itself is copied.
-    for index in (1..shares.len()).rev() {
-        let share: f64 = shares[..index].iter().sum();
-        // The addend makes up for sums such as 0.7 + 0.2 = 0.8999….
-        let place = (share * characters as f64 + 1e-6).floor() as usize;
-        let offset = text.char_indices().nth(place).map_or(text.len(), |(offset, _)| offset);
-        parts[index] = Some(text.split_off(offset));
-    }
-    parts[0] = Some(text);
-    if let Some(empty) = parts.iter().position(|part| part.as_ref().is_some_and(String::is_empty)) {
-        bail!("data.split {shares:?} leaves nothing of {characters} characters to {}; use more text", SPLITS[empty]);
-    }
-    Ok(parts)
-}
-
-fn with_hashes(parts: [Option<String>; 3]) -> Splits {
-    let named = SPLITS.iter().zip(&parts);
-    let hashes = named.filter_map(|(name, text)| Some((name.to_string(), sha256_hex(text.as_ref()?.as_bytes()))));
-    let hashes = hashes.collect();
-    let [train, validation, test] = parts;
-    Splits { train: train.unwrap_or_default(), validation, test, hashes, dataset: None }
-}
-
-fn load_dataset(prepared: &Prepared) -> Result<Splits> {
+/// Refuses what is neither running text nor records of one text each.
+fn check_shape(prepared: &Prepared) -> Result<()> {
     let card = prepared.card();
-    Ok(Splits {
-        train: prepared.read("train")?,
-        validation: Some(prepared.read("validation")?),
-        test: Some(prepared.read("test")?),
-        // Reading compared them.
-        hashes: card.splits.iter().map(|(name, split)| (name.to_string(), split.sha256.clone())).collect(),
-        dataset: Some(DatasetIdentity { name: card.name.clone(), list_sha256: card.list_sha256.clone() }),
-    })
+    match card.shape {
+        None | Some(Shape::Text) => Ok(()),
+        Some(shape) => refuse!(
+            "data.dataset: {} holds records of the shape {}; a language model learns from text: running text or records of \
+             the shape text",
+            card.name,
+            shape.name()
+        ),
+    }
+}
+
+fn load_dataset(prepared: &Prepared, wanted: &[&str]) -> Result<Splits> {
+    check_shape(prepared)?;
+    let card = prepared.card();
+    let form = if card.layout == Layout::Text { Form::Running } else { Form::Records };
+    let mut splits = Splits::of(|split| {
+        let Some(known) = card.splits.get(split).filter(|_| wanted.contains(&split)) else { return Ok(None) };
+        prepared.verify(split)?;
+        let (files, sha256) = (vec![prepared.path(split)?], known.sha256.clone());
+        Ok(Some(Text { files, form, range: 0..known.bytes, sha256 }))
+    })?;
+    splits.dataset = Some(DatasetIdentity { name: card.name.clone(), list_sha256: card.list_sha256.clone() });
+    Ok(splits)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::card::{Card, SplitCard};
+    use crate::data::hash::sha256_hex;
     use crate::exit::code;
     use std::fs;
-
-    fn parts(text: &str, shares: &[f64]) -> Vec<String> {
-        cut(text.to_string(), shares).unwrap().into_iter().flatten().collect()
-    }
-
-    #[test]
-    fn cuts_fall_on_the_floor_of_the_cumulative_share() {
-        assert_eq!(parts("abcdefghij", &[0.9, 0.1]), ["abcdefghi", "j"]);
-        assert_eq!(parts("abcdefghij", &[0.7, 0.2, 0.1]), ["abcdefg", "hi", "j"]);
-        assert_eq!(parts("abcdefghijk", &[0.5, 0.5]), ["abcde", "fghijk"]);
-        assert_eq!(parts("äöüßé", &[0.4, 0.4, 0.2]), ["äö", "üß", "é"]);
-        let message = cut("abc".into(), &[0.9, 0.05, 0.05]).unwrap_err().to_string();
-        assert!(message.contains("validation") && message.contains("3 characters"), "{message}");
-    }
 
     /// `[data]` from its TOML.
     fn options(table: &str) -> DataOptions {
@@ -201,7 +195,8 @@ mod tests {
             ("path = 'no-such-file'\nsplit = [0.5, 0.5]", "data.path: no such file: no-such-file"),
             ("dataset = 'rust-sources'", "synth data fetch rust-sources"),
         ] {
-            for error in [check(&options(table), root).unwrap_err(), load(&options(table), root).unwrap_err()] {
+            for error in [check(&options(table), root).unwrap_err(), load(&options(table), root, &SPLITS).unwrap_err()]
+            {
                 let message = format!("{error:#}");
                 assert!(message.contains(expected) && code(&error) == 2, "{table}: {message}");
             }
@@ -216,17 +211,47 @@ mod tests {
         fs::write(&test, "xyz").unwrap();
         let files = DataOptions { train: Some(train.clone()), test: Some(test), ..Default::default() };
         check(&files, folder.path()).unwrap();
-        let splits = load(&files, folder.path()).unwrap();
-        assert_eq!(
-            (splits.train.as_str(), splits.validation, splits.test.as_deref()),
-            ("abcdefghij", None, Some("xyz"))
-        );
-        assert_eq!(splits.hashes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["train", "test"]);
-        assert_eq!(splits.hashes[1].1, sha256_hex(b"xyz"));
+        let splits = load(&files, folder.path(), &SPLITS).unwrap();
+        let named: Vec<_> = splits.named().map(|(name, text)| (name, text.bytes(), text.sha256.as_str())).collect();
+        let [of_train, of_test] = [b"abcdefghij".as_slice(), b"xyz"].map(sha256_hex);
+        assert_eq!(named, [("train", 10, of_train.as_str()), ("test", 3, of_test.as_str())]);
+        assert_eq!(load(&files, folder.path(), &["test"]).unwrap().named().count(), 1);
 
-        let cut =
-            load(&DataOptions { path: Some(train), split: Some(vec![0.9, 0.1]), ..Default::default() }, folder.path())
-                .unwrap();
-        assert_eq!((cut.train.as_str(), cut.validation.as_deref(), cut.test), ("abcdefghi", Some("j"), None));
+        let cut = DataOptions { path: Some(train), split: Some(vec![0.9, 0.1]), ..Default::default() };
+        let cut = load(&cut, folder.path(), &SPLITS).unwrap();
+        let ranges: Vec<_> = cut.named().map(|(name, text)| (name, text.range.clone())).collect();
+        assert_eq!(ranges, [("train", 0..9), ("validation", 9..10)]);
+    }
+
+    fn set(root: &Path, shape: Shape, line: &str) -> Result<Splits> {
+        let make = |folder: &Path| {
+            let mut card = Card::new("set", Layout::Records, Some(shape));
+            fs::write(folder.join("validation.jsonl"), line).unwrap();
+            let (bytes, sha256) = (line.len() as u64, sha256_hex(line.as_bytes()));
+            card.splits.insert("validation", SplitCard { files: 1, records: 1, bytes, sha256 });
+            Ok(card)
+        };
+        datasets::prepare("set", root, make).unwrap();
+        load(&options("dataset = 'set'"), root, &SPLITS)
+    }
+
+    #[test]
+    fn datasets_are_text_and_may_lack_splits() {
+        let root = tempfile::tempdir().unwrap();
+        let splits = set(root.path(), Shape::Text, "{\"text\":\"a\"}\n").unwrap();
+        assert_eq!(
+            splits.named().map(|(name, text)| (name, text.form)).collect::<Vec<_>>(),
+            [("validation", Form::Records)]
+        );
+        assert_eq!(splits.dataset.unwrap().name, "set");
+        fs::write(root.path().join("set/validation.jsonl"), "{\"text\":\"b\"}\n").unwrap();
+        let error = load(&options("dataset = 'set'"), root.path(), &["validation"]).unwrap_err();
+        assert!(format!("{error:#}").contains("validation.jsonl was changed"), "{error:#}");
+        load(&options("dataset = 'set'"), root.path(), &["train"]).unwrap();
+
+        let root = tempfile::tempdir().unwrap();
+        let error = set(root.path(), Shape::Pairs, "{\"source\":\"a\",\"target\":\"b\"}\n").unwrap_err();
+        assert!(error.to_string().contains("records of the shape pairs") && code(&error) == 2, "{error}");
+        assert!(check(&options("dataset = 'set'"), root.path()).is_err());
     }
 }

@@ -6,7 +6,6 @@ use super::explain::names_of;
 use super::keys::find;
 use super::provenance::Provenance;
 use crate::attention::Kind;
-use crate::data::options::TokenizerKind;
 use crate::model::options::{Activation, Architecture, Norm, NormPosition, Positions};
 use crate::tasks::options::TaskKind;
 use crate::train::options::{OptimizerKind, ScheduleKind};
@@ -14,17 +13,8 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 /// Keys and tables.
-const KEYS: &[&str] = &[
-    "tokenizer.vocab_size",
-    "tokenizer.joint",
-    "tokenizer.sample_bytes",
-    "model.encoder_layers",
-    "model.decoder_layers",
-    "train.init_from",
-    "train.average",
-    "train.recompute",
-    "decode",
-];
+const KEYS: &[&str] =
+    &["model.encoder_layers", "model.decoder_layers", "train.init_from", "train.average", "train.recompute", "decode"];
 
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[
@@ -34,9 +24,6 @@ const VALUES: &[(&str, &str)] = &[
     ("task.kind", "dialogue"),
     ("task.kind", "classification"),
     ("task.kind", "regression"),
-    ("tokenizer.kind", "bpe"),
-    ("tokenizer.kind", "unigram"),
-    ("tokenizer.kind", "word"),
     ("model.architecture", "encoder"),
     ("model.architecture", "encoder-decoder"),
     ("model.norm", "rms"),
@@ -105,7 +92,6 @@ fn not_a_part(key: &str, rival: &str, origins: &Provenance) -> anyhow::Error {
 fn built(key: &str) -> Vec<String> {
     match key {
         "task.kind" => names_of::<TaskKind>(),
-        "tokenizer.kind" => names_of::<TokenizerKind>(),
         "model.architecture" => names_of::<Architecture>(),
         "model.norm" => names_of::<Norm>(),
         "model.norm_position" => names_of::<NormPosition>(),

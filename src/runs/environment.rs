@@ -36,6 +36,12 @@ pub struct Environment {
     pub seed: u64,
     /// SHA-256 of each dataset or file of the data, by name.
     pub datasets: BTreeMap<String, String>,
+    /// SHA-256 of `tokenizer.json`; absent from runs that began before it was kept.
+    #[serde(default)]
+    pub tokenizer_sha256: Option<String>,
+    /// Which share of the batches of each split holds no target, where rows are records.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub padding: BTreeMap<String, f64>,
     /// Counts of the model's numbers.
     pub parameters: ParameterCounts,
     /// Floating-point operations by formula; absent from runs that began before they were counted.
@@ -126,6 +132,8 @@ pub(super) mod tests {
             start_time: now(),
             seed: 9,
             datasets: BTreeMap::from_iter([("text".into(), "ab".into())]),
+            tokenizer_sha256: Some("cd".into()),
+            padding: BTreeMap::from_iter([("train".into(), 0.125)]),
             parameters: ParameterCounts { total: 10, trainable: 9, attention: 4, embedding: 3 },
             flops: Some(Flops { forward_per_token: 12.5, training_step: 1e9 }),
             dropout_mask: Some("shared".into()),

@@ -98,7 +98,7 @@ impl<T: Send + 'static> Feed<T> {
     ///
     /// # Errors
     /// What libtorch or the system reports.
-    pub fn new(device: Device, produce: impl FnMut() -> Option<Packet<T>> + Send + 'static) -> Result<Self> {
+    pub fn new(device: Device, produce: impl FnMut() -> Result<Option<Packet<T>>> + Send + 'static) -> Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
         let thread =
             std::thread::Builder::new().name("batches".into()).spawn(move || deliver(device, produce, &sender))?;
@@ -212,9 +212,13 @@ impl<T> Drop for Feed<T> {
 }
 
 /// What the thread does.
-fn deliver<T>(device: Device, mut produce: impl FnMut() -> Option<Packet<T>>, sender: &SyncSender<Result<Sent<T>>>) {
+fn deliver<T>(
+    device: Device,
+    mut produce: impl FnMut() -> Result<Option<Packet<T>>>,
+    sender: &SyncSender<Result<Sent<T>>>,
+) {
     loop {
-        let made = panics::catch(|| produce().map(|packet| Sent::pack(packet, device)).transpose());
+        let made = panics::catch(|| produce()?.map(|packet| Sent::pack(packet, device)).transpose());
         let Some(sent) = made.transpose() else { return };
         let failed = sent.is_err();
         if sender.send(sent).is_err() || failed {
@@ -267,7 +271,7 @@ mod tests {
 
     fn read(device: Device) {
         let mut numbers = 0..7;
-        let mut feed = Feed::new(device, move || numbers.next().map(packet)).unwrap();
+        let mut feed = Feed::new(device, move || Ok(numbers.next().map(packet))).unwrap();
         let mut places = Places::new(device);
         let list = |tensor: &Tensor| Vec::<i64>::try_from(tensor.to_device(Device::Cpu).view([-1])).unwrap();
         for number in 0..7 {
@@ -300,6 +304,8 @@ mod tests {
         let mut feed: Feed<()> = Feed::new(Device::Cpu, || panic!("the text ended")).unwrap();
         let error = feed.next(&mut Places::new(Device::Cpu)).err().unwrap();
         assert!(error.to_string().contains("the text ended"), "{error}");
+        let mut feed: Feed<()> = Feed::new(Device::Cpu, || anyhow::bail!("no such file")).unwrap();
+        assert_eq!(feed.next(&mut Places::new(Device::Cpu)).err().unwrap().to_string(), "no such file");
     }
 
     #[test]
@@ -307,7 +313,7 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let feed = Feed::new(Device::Cpu, move || {
             let _ = &sender;
-            Some(packet(1))
+            Ok(Some(packet(1)))
         });
         drop(feed.unwrap());
         assert!(receiver.recv().is_err());

@@ -1,12 +1,13 @@
-//! Language modelling over contiguous blocks of one text.
+//! Language modelling: the next token of a text, over blocks or records.
 
+use super::corpus::Corpus;
 use super::feed::{Feed, HostArray, HostBatch, Packet, Places};
 use super::{Batches, Evaluation, Request, Task};
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
-use crate::data::blocks::{Batch, Blocks};
+use crate::data::evaluation::Evaluation as HeldOut;
 use crate::data::order::TrainOrder;
-use crate::data::splits::Splits;
+use crate::data::rows::Batch;
 use crate::data::tokenizer::Tokenizer;
 use crate::libtorch::replay::Replays;
 use crate::model::Decoder;
@@ -26,25 +27,14 @@ pub struct LanguageModeling {
     parameters: Parameters,
     model: Decoder,
     tokenizer: Tokenizer,
-    train: Arc<BlockBatches>,
-    held_out: Vec<(Split, HeldOut)>,
-    rows: usize,
+    train: Arc<TrainBatches>,
+    held_out: Vec<(Split, Arc<HeldOut>)>,
+    records: bool,
     measuring: RefCell<Measuring>,
 }
 
-/// Blocks in the order of training, some to a micro-batch.
-pub struct BlockBatches {
-    /// The blocks in their order.
-    pub order: TrainOrder,
-    /// Blocks of a micro-batch.
-    pub rows: usize,
-}
-
-/// A text that is measured, whole and as tokens.
-struct HeldOut {
-    text: String,
-    blocks: Arc<Blocks>,
-}
+/// Batches in the order of training; none where a model is only measured.
+struct TrainBatches(Option<TrainOrder>);
 
 /// What stays from one evaluation to the next, so that its passes are recorded once.
 struct Measuring {
@@ -54,9 +44,26 @@ struct Measuring {
     right: Tensor, // int64 scalar
 }
 
-impl Batches for BlockBatches {
-    fn micro_batch(&self, index: u64) -> HostBatch {
-        self.order.batch(index * self.rows as u64, self.rows).into()
+/// What was measured so far.
+#[derive(Default)]
+struct Sums {
+    tokens: u64,
+    bytes: u64,
+    words: u64,
+    /// The first choices for each row, by its number.
+    predicted: Vec<(usize, Vec<u32>)>,
+}
+
+impl Batches for TrainBatches {
+    fn micro_batch(&self, index: u64) -> Result<HostBatch> {
+        let order = self.0.as_ref().context("there is no train split")?;
+        Ok(order.batch(index)?.into())
+    }
+}
+
+impl Batches for TrainOrder {
+    fn micro_batch(&self, index: u64) -> Result<HostBatch> {
+        Ok(self.batch(index)?.into())
     }
 }
 
@@ -79,42 +86,42 @@ impl Measuring {
 }
 
 impl LanguageModeling {
-    /// Cuts the texts and builds the model into `parameters`. `rows` blocks make a micro-batch. With `graphs`
-    /// evaluations run as CUDA graphs where they can.
+    /// Builds the model into `parameters`. With `graphs` evaluations run as CUDA graphs where they can.
     ///
     /// # Errors
-    /// A split of fewer than two tokens.
+    /// What libtorch reports.
     pub fn new(
         mut parameters: Parameters,
         (model, attention): (&ModelOptions, &AttentionOptions),
         tokenizer: Tokenizer,
-        splits: Splits,
-        seed: u64,
-        rows: usize,
+        corpus: Corpus,
         graphs: bool,
     ) -> Result<Self> {
-        let block = model.max_length as usize;
-        let cut = |name: &str, text: &str| {
-            Blocks::new(tokenizer.encode(text), block).with_context(|| format!("the {name} split is too short"))
-        };
-        let order = TrainOrder::new(Arc::new(cut("train", &splits.train)?), seed);
-        let train = Arc::new(BlockBatches { order, rows });
-        let mut held_out = Vec::new();
-        for (split, text) in [(Split::Validation, splits.validation), (Split::Test, splits.test)] {
-            if let Some(text) = text {
-                let blocks = Arc::new(cut(split.name(), &text)?);
-                held_out.push((split, HeldOut { text, blocks }));
-            }
-        }
+        let Corpus { train, held_out, records } = corpus;
         let model = Decoder::new(&mut parameters, model, attention, tokenizer.vocab_size() as i64);
         let measuring = RefCell::new(Measuring::new(parameters.device(), graphs)?);
-        Ok(Self { parameters, model, tokenizer, train, held_out, rows, measuring })
+        let train = Arc::new(TrainBatches(train));
+        Ok(Self { parameters, model, tokenizer, train, held_out, records, measuring })
     }
 
     /// What the model projects to the vocabulary, as `[rows · length, d_model]`, and targets as one row.
     fn hidden(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<(Tensor, Tensor)> {
         let [inputs, targets] = arrays else { unreachable!("a batch of two arrays") };
         Ok((self.model.hidden(inputs, pass)?.flatten(0, 1), targets.view([-1])))
+    }
+
+    /// The choices as text: one text, or a line for each record.
+    fn predictions(&self, mut rows: Vec<(usize, Vec<u32>)>, held_out: &HeldOut) -> Result<String> {
+        rows.sort();
+        let (mut text, mut ids) = (String::new(), Vec::new());
+        for (row, choices) in rows {
+            ids.extend(choices);
+            if self.records && held_out.rows().ends_record(row)? {
+                text += &self.tokenizer.decode(&std::mem::take(&mut ids));
+                text.push('\n');
+            }
+        }
+        Ok(text + &self.tokenizer.decode(&ids))
     }
 
     /// Adds the loss of a batch to `nats` and the number of right first choices to `right`; answers the choices.
@@ -138,11 +145,22 @@ impl Task for LanguageModeling {
     }
 
     fn examples(&self) -> u64 {
-        self.train.order.blocks().count() as u64
+        self.train.0.as_ref().map_or(0, TrainOrder::examples)
     }
 
     fn examples_per_micro_batch(&self) -> u64 {
-        self.rows as u64
+        self.train.0.as_ref().map_or(1, TrainOrder::examples_per_batch)
+    }
+
+    fn largest_micro_batch(&self) -> (u64, u64) {
+        let (rows, length) = self.train.0.as_ref().map_or((1, 1), TrainOrder::largest);
+        (rows as u64, length as u64)
+    }
+
+    fn padding(&self) -> BTreeMap<String, f64> {
+        let train = self.train.0.as_ref().and_then(TrainOrder::padding).map(|share| (Split::Train, share));
+        let held_out = self.held_out.iter().filter_map(|(split, held_out)| Some((*split, held_out.padding()?)));
+        train.into_iter().chain(held_out).map(|(split, share)| (split.name().to_string(), share)).collect()
     }
 
     fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Tensor> {
@@ -158,13 +176,13 @@ impl Task for LanguageModeling {
         let held_out = self.held_out.iter().find(|(name, _)| *name == split).map(|(_, held_out)| held_out);
         let held_out = held_out.with_context(|| format!("the data has no {} split", split.name()))?;
         let _no_grad = tch::no_grad_guard();
-        let batches = held_out.blocks.evaluation_count(self.rows) as u64;
+        let batches = held_out.count() as u64;
         let wanted = if request.max_batches == 0 { batches } else { batches.min(request.max_batches) };
         let device = self.parameters.device();
-        let mut feed = Feed::new(device, held_out.packets(self.rows, wanted))?;
+        let mut feed = Feed::new(device, packets(held_out.clone(), wanted))?;
         let Measuring { places, replays, nats, right } = &mut *self.measuring.borrow_mut();
         let (_, _) = (nats.f_zero_()?, right.f_zero_()?);
-        let (mut done, mut tokens, mut predicted) = (0, 0u64, Vec::new());
+        let (mut done, mut sums) = (0, Sums::default());
         while let Some(fed) = feed.next(places)? {
             if !(request.watch)(done, wanted) {
                 return Ok(None);
@@ -172,62 +190,70 @@ impl Task for LanguageModeling {
             let measure = || self.measure(&fed.arrays, request.compute, (nats, right));
             if request.predictions {
                 let best = Vec::<i64>::try_from(measure()?.to_device(Device::Cpu))?;
-                predicted.extend(best.into_iter().take(fed.note as usize).map(|id| id as u32));
+                sums.keep(&best, fed.arrays[0].size()[1] as usize, &fed.note, held_out);
             } else {
                 replays.run(&fed.key, &mut || measure().map(drop))?;
             }
-            (done, tokens) = (done + 1, tokens + fed.note);
+            sums.add(&fed.note, held_out);
+            done += 1;
         }
         (request.watch)(wanted, wanted);
         let (nats, right) = (nats.double_value(&[]), right.int64_value(&[]));
-        let predictions = request.predictions.then(|| self.tokenizer.decode(&predicted));
-        Ok(Some(held_out.figures(&self.tokenizer, tokens, nats, right, predictions)))
+        let predictions = request.predictions.then(|| self.predictions(std::mem::take(&mut sums.predicted), held_out));
+        Ok(Some(sums.figures(nats, right, predictions.transpose()?)))
     }
 
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
         let pass = Pass { compute, dropout: Some(&key) };
-        self.model.attention_paths(self.rows as i64, self.train.order.blocks().block() as i64, pass)
+        let (rows, length) = self.largest_micro_batch();
+        self.model.attention_paths(rows as i64, length as i64, pass)
     }
 
     fn has(&self, split: Split) -> bool {
-        split == Split::Train || self.held_out.iter().any(|(name, _)| *name == split)
+        (split == Split::Train && self.train.0.is_some()) || self.held_out.iter().any(|(name, _)| *name == split)
     }
 }
 
-impl HeldOut {
-    /// The first `count` batches of `rows` blocks, with their numbers of targets.
-    fn packets(&self, rows: usize, count: u64) -> impl FnMut() -> Option<Packet<u64>> + Send + 'static {
-        let (blocks, mut numbers) = (self.blocks.clone(), 0..count as usize);
-        move || {
-            let batch = HostBatch::from(blocks.evaluation_batch(numbers.next()?, rows));
-            let note = batch.target_tokens;
-            Some(Packet { header: Vec::new(), batch, note })
+/// The first `count` batches, with the numbers of their rows.
+fn packets(held_out: Arc<HeldOut>, count: u64) -> impl FnMut() -> Result<Option<Packet<Vec<usize>>>> + Send + 'static {
+    let mut numbers = 0..count as usize;
+    move || {
+        let Some(number) = numbers.next() else { return Ok(None) };
+        let (batch, note) = held_out.batch(number)?;
+        Ok(Some(Packet { header: Vec::new(), batch: batch.into(), note }))
+    }
+}
+
+impl Sums {
+    /// Counts what the rows of a batch stand for.
+    fn add(&mut self, rows: &[usize], held_out: &HeldOut) {
+        for &row in rows {
+            let measure = held_out.measure(row);
+            self.tokens += held_out.rows().targets(row) as u64;
+            self.bytes += u64::from(measure.bytes);
+            self.words += u64::from(measure.words);
         }
     }
 
-    /// The figures of the first `tokens` targets, which cost `nats` in all and of which `right` were the
-    /// model's first choice.
-    fn figures(
-        &self,
-        tokenizer: &Tokenizer,
-        tokens: u64,
-        nats: f64,
-        right: i64,
-        predictions: Option<String>,
-    ) -> Evaluation {
-        let loss = nats / tokens as f64;
-        // The first token is not predicted: its bytes and word do not count.
-        let bytes = tokenizer.bytes_of(&self.text, 1, tokens as usize);
-        let text = String::from_utf8_lossy(bytes);
-        let words = text.split_whitespace().count() + text.matches('\n').count();
+    /// Keeps the first choices of a batch, `[rows, length]`.
+    fn keep(&mut self, best: &[i64], length: usize, rows: &[usize], held_out: &HeldOut) {
+        for (choices, &row) in best.chunks(length).zip(rows) {
+            let choices = choices.iter().take(held_out.rows().targets(row)).map(|&id| id as u32);
+            self.predicted.push((row, choices.collect()));
+        }
+    }
+
+    /// The figures of targets that cost `nats` in all and of which `right` were the model's first choice.
+    fn figures(&self, nats: f64, right: i64, predictions: Option<String>) -> Evaluation {
+        let loss = nats / self.tokens as f64;
         Evaluation {
-            tokens,
+            tokens: self.tokens,
             loss,
             perplexity: loss.exp(),
-            word_perplexity: (words > 0).then(|| (nats / words as f64).exp()),
-            bits_per_byte: Some(nats / std::f64::consts::LN_2 / bytes.len() as f64),
-            metrics: BTreeMap::from([("accuracy".to_string(), right as f64 / tokens as f64)]),
+            word_perplexity: (self.words > 0).then(|| (nats / self.words as f64).exp()),
+            bits_per_byte: (self.bytes > 0).then(|| nats / std::f64::consts::LN_2 / self.bytes as f64),
+            metrics: BTreeMap::from([("accuracy".to_string(), right as f64 / self.tokens as f64)]),
             predictions,
         }
     }

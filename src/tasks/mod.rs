@@ -1,5 +1,6 @@
 //! What a task is: its data, its loss, its metrics.
 
+pub mod corpus;
 pub mod feed;
 pub mod language_modeling;
 pub mod options;
@@ -21,11 +22,20 @@ pub trait Task {
     /// What it is trained on.
     fn batches(&self) -> Arc<dyn Batches>;
 
-    /// Training examples: an epoch sees each once.
+    /// Training examples: an epoch sees each once. Where micro-batches are made anew each epoch of rows of like lengths,
+    /// a micro-batch is one.
     fn examples(&self) -> u64;
 
     /// Examples of a micro-batch.
     fn examples_per_micro_batch(&self) -> u64;
+
+    /// Rows and tokens per row of the largest micro-batches.
+    fn largest_micro_batch(&self) -> (u64, u64);
+
+    /// Which share of the batches of each split holds no target, where rows are filled up to a common length.
+    fn padding(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
 
     /// The sum over the micro-batch's targets of the negative log-likelihood in nats: a float32 scalar
     /// (float64 in float64) on the model's device. `arrays` are those of the task's batches, in their order.
@@ -59,7 +69,10 @@ pub trait Task {
 /// Training batches, made on a thread of their own.
 pub trait Batches: Send + Sync {
     /// Micro-batch number `index`, counted from the start of training; a pure function of the seed and `index`.
-    fn micro_batch(&self, index: u64) -> HostBatch;
+    ///
+    /// # Errors
+    /// Data that cannot be read any more.
+    fn micro_batch(&self, index: u64) -> Result<HostBatch>;
 }
 
 /// How a split is to be measured.

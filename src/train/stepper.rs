@@ -114,26 +114,26 @@ impl<'a> Stepper<'a> {
 }
 
 /// The packets of a course, micro-batch by micro-batch.
-fn packets(batches: Arc<dyn Batches>, course: Course) -> impl FnMut() -> Option<Packet<Note>> + Send + 'static {
+fn packets(batches: Arc<dyn Batches>, course: Course) -> impl FnMut() -> Result<Option<Packet<Note>>> + Send + 'static {
     let mut step = course.first;
     let mut ready = Vec::new();
     move || {
         if ready.is_empty() {
             if step >= course.end {
-                return None;
+                return Ok(None);
             }
-            ready = packets_of(batches.as_ref(), &course, step);
+            ready = packets_of(batches.as_ref(), &course, step)?;
             ready.reverse();
             step += 1;
         }
-        ready.pop()
+        Ok(ready.pop())
     }
 }
 
 /// Those of one update: each tells the targets of all.
-fn packets_of(batches: &dyn Batches, course: &Course, step: u64) -> Vec<Packet<Note>> {
+fn packets_of(batches: &dyn Batches, course: &Course, step: u64) -> Result<Vec<Packet<Note>>> {
     let numbers = 0..course.accumulate;
-    let list: Vec<_> = numbers.map(|i| batches.micro_batch(step * course.accumulate + i)).collect();
+    let list = numbers.map(|i| batches.micro_batch(step * course.accumulate + i)).collect::<Result<Vec<_>>>()?;
     let tokens = list.iter().map(|batch| batch.target_tokens).sum();
     let rate = (course.rate)(step);
     let packet = |(number, batch)| {
@@ -141,5 +141,5 @@ fn packets_of(batches: &dyn Batches, course: &Course, step: u64) -> Vec<Packet<N
         let header = StepInputs::words(tokens, rate, generator);
         Packet { header, batch, note: Note { generator, rate, tokens } }
     };
-    (0..).zip(list).map(packet).collect()
+    Ok((0..).zip(list).map(packet).collect())
 }

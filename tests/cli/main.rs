@@ -11,4 +11,5 @@ mod output;
 mod place;
 mod sweeps;
 mod texts;
+mod tokenizers;
 mod training;

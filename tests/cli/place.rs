@@ -29,6 +29,9 @@ batch_size = 4
 log_every = 2
 eval_every = 3
 checkpoint_every = 3
+
+[tokenizer]
+kind = "byte"
 "#;
 
 /// The folder of the run that the tiny experiment makes.

@@ -106,11 +106,11 @@ struct Shapes {
 struct ShapesBatches;
 
 impl Batches for ShapesBatches {
-    fn micro_batch(&self, index: u64) -> HostBatch {
+    fn micro_batch(&self, index: u64) -> anyhow::Result<HostBatch> {
         let [rows, length] = [[4, 8], [2, 16], [3, 5]][index as usize % 3];
         let values = (0..rows * length).map(|i| (i * 7 + index as i64) % 11).collect::<Vec<_>>();
         let array = HostArray { shape: vec![rows, length], values };
-        HostBatch { arrays: vec![array], target_tokens: (rows * length) as u64 }
+        Ok(HostBatch { arrays: vec![array], target_tokens: (rows * length) as u64 })
     }
 }
 
@@ -129,6 +129,10 @@ impl Task for Shapes {
 
     fn examples_per_micro_batch(&self) -> u64 {
         1
+    }
+
+    fn largest_micro_batch(&self) -> (u64, u64) {
+        (4, 8)
     }
 
     fn loss(&self, arrays: &[Tensor], _: Pass<'_>) -> anyhow::Result<Tensor> {

@@ -14,6 +14,7 @@ pub fn experiment(folder: &Path) -> PathBuf {
         r#"
 name = "small"
 task.kind = "language-modeling"
+tokenizer.kind = "byte"
 data = { path = "text.txt", split = [0.9, 0.1] }
 model = { layers = 2, d_model = 64, heads = 4, max_length = 64, dropout = 0.1 }
 optimizer = { lr = 0.002, schedule = { kind = "constant", warmup = 20 } }

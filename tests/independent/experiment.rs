@@ -22,6 +22,9 @@ impl Experiment {
             std::fs::write(folder.path().join(name), text).expect("a text is written");
         }
         let mut toml = "name = \"independent\"\ntask.kind = \"language-modeling\"\n".to_owned();
+        if !keys.iter().any(|(key, _)| *key == "tokenizer.kind") {
+            toml += "tokenizer.kind = \"byte\"\n";
+        }
         for (key, value) in keys {
             writeln!(toml, "{key} = {value}").expect("a String takes all");
         }

@@ -31,7 +31,7 @@ pub fn run(arguments: &TrainArguments, build: Build) -> Result<()> {
     plan.check_needs()?;
     let signals = Signals::listen()?;
     let data = plan.read_data()?;
-    let task = guarded(|| setup::task(&plan.experiment, data.splits, data.tokenizer.clone(), plan.device))?;
+    let task = guarded(|| setup::task(&plan.experiment, &data.splits, &data.tokenizer, plan.device))?;
     let session = Session::claim(&plan, task.as_ref(), &data.tokenizer, data.hashes, build)?;
     // A checkpoint that cannot be read leaves the folder as it was; running out of memory is how the run ended.
     let start = guarded(|| Start::read(&plan, task.as_ref()));

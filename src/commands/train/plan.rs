@@ -4,13 +4,15 @@ use super::setup;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::store::Pointer;
 use crate::cli::{DeviceChoice, TrainArguments};
+use crate::data::card::SPLITS;
 use crate::data::datasets;
 use crate::data::splits::{self, Splits};
-use crate::data::tokenizer::Tokenizer;
+use crate::data::tokenizer::StoredTokenizer;
 use crate::experiment::{self, Experiment, resume};
 use crate::model::options::Architecture;
 use crate::refuse;
 use crate::runs::{Environment, Mode, RunFolder, Status, Summary};
+use crate::tasks::corpus;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,7 +38,7 @@ pub struct Data {
     /// The texts.
     pub splits: Splits,
     /// What cuts them.
-    pub tokenizer: Tokenizer,
+    pub tokenizer: StoredTokenizer,
     /// SHA-256 of each text by split, and of the dataset's list by its name.
     pub hashes: BTreeMap<String, String>,
 }
@@ -125,16 +127,31 @@ impl Plan {
     /// # Errors
     /// Unusable texts; texts that are not those that the run to resume began with.
     pub fn read_data(&self) -> Result<Data> {
-        let splits = splits::load(&self.experiment.data, &datasets::root())?;
-        let mut hashes: BTreeMap<String, String> = splits.hashes.iter().cloned().collect();
+        let splits = splits::load(&self.experiment.data, &datasets::root(), &SPLITS)?;
+        let Some(train) = &splits.train else {
+            let found: Vec<&str> = splits.named().map(|(name, _)| name).collect();
+            refuse!("the data has no train split to learn from; it has {}", found.join(", "));
+        };
+        self.check_validation(&splits)?;
+        let hashes = splits.named().map(|(name, text)| (name.to_string(), text.sha256.clone()));
+        let mut hashes: BTreeMap<String, String> = hashes.collect();
         hashes.extend(splits.dataset.iter().map(|dataset| (dataset.name.clone(), dataset.list_sha256.clone())));
         let tokenizer = if self.has_checkpoint()? {
             self.check_hashes(&hashes)?;
-            setup::read_tokenizer(&self.folder().join("tokenizer.json"))?
+            setup::run_tokenizer(&self.folder())?
         } else {
-            Tokenizer::build(self.experiment.tokenizer.kind, &splits.train)?
+            let special = corpus::special(&self.experiment.data);
+            StoredTokenizer::prepare(&self.experiment.tokenizer, special, train, &setup::tokens_folder())?
         };
         Ok(Data { splits, tokenizer, hashes })
+    }
+
+    /// Refuses what looks at evaluations where there is nothing to evaluate.
+    fn check_validation(&self, splits: &Splits) -> Result<()> {
+        if self.experiment.train.patience > 0 && splits.validation.is_none() {
+            refuse!("train.patience: the data has no validation split to measure on; leave it out");
+        }
+        Ok(())
     }
 
     fn has_checkpoint(&self) -> Result<bool> {

@@ -6,7 +6,7 @@ use super::start::Start;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::store::Pointer;
 use crate::commands::Build;
-use crate::data::tokenizer::Tokenizer;
+use crate::data::tokenizer::StoredTokenizer;
 use crate::experiment;
 use crate::libtorch::{context, memory};
 use crate::memory::peak_memory_mib;
@@ -28,7 +28,7 @@ use tch::Device;
 pub struct Session<'a> {
     plan: &'a Plan,
     task: &'a dyn Task,
-    tokenizer: &'a Tokenizer,
+    tokenizer: &'a StoredTokenizer,
     hashes: BTreeMap<String, String>,
     build: Build,
     folder: RunFolder,
@@ -43,7 +43,7 @@ impl<'a> Session<'a> {
     pub fn claim(
         plan: &'a Plan,
         task: &'a dyn Task,
-        tokenizer: &'a Tokenizer,
+        tokenizer: &'a StoredTokenizer,
         hashes: BTreeMap<String, String>,
         build: Build,
     ) -> Result<Self> {
@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
             }
         }
         atomic::write(&self.folder.config(), experiment::config_toml(&self.plan.experiment)?.as_bytes())?;
-        atomic::write(&self.folder.tokenizer(), self.tokenizer.to_json()?.as_bytes())?;
+        atomic::write(&self.folder.tokenizer(), self.tokenizer.json.as_bytes())?;
         self.environment()?.write(&self.folder.environment())
     }
 
@@ -123,6 +123,9 @@ impl<'a> Session<'a> {
             experiment.kind(),
             crate::device::label(self.plan.device)
         );
+        for (split, share) in self.task.padding() {
+            tracing::info!("{:.1}% of the {split} batches is padding", 100.0 * share);
+        }
         let dropout = experiment.attention.dropout.unwrap_or(experiment.model.dropout);
         let layers = experiment.attention.decoder_layers(experiment.model.layers);
         let shared = layers.iter().map(|(kind, _)| kind.capabilities().batch_independent);
@@ -141,6 +144,8 @@ impl<'a> Session<'a> {
             start_time: environment::now(),
             seed: experiment.seed,
             datasets: self.hashes.clone(),
+            tokenizer_sha256: Some(self.tokenizer.sha256.clone()),
+            padding: self.task.padding(),
             parameters: self.task.parameters().counts(),
             flops: Some(self.flops()),
             dropout_mask: (dropout > 0.0).then_some(masks),
@@ -152,8 +157,8 @@ impl<'a> Session<'a> {
     /// Operations by formula, of the micro-batches as they are.
     fn flops(&self) -> Flops {
         let experiment = &self.plan.experiment;
-        let shape = (self.task.examples_per_micro_batch(), experiment.model.max_length as u64);
-        let vocabulary = self.tokenizer.vocab_size() as u64;
+        let shape = self.task.largest_micro_batch();
+        let vocabulary = self.tokenizer.tokenizer.vocab_size() as u64;
         let forward = decoder_flops(&experiment.model, &experiment.attention, vocabulary, shape);
         Flops {
             forward_per_token: forward as f64 / (shape.0 * shape.1) as f64,

@@ -60,11 +60,11 @@ impl Encoding {
 }
 
 /// A stream of a file's unpacked bytes.
-pub(super) type Bytes = Box<dyn Read + Send>;
+pub(in crate::data) type Bytes = Box<dyn Read + Send>;
 
 /// Opens a file, unpacking it where it begins like gzip, without a byte order mark at its start. What is wrong with gzip
 /// data comes out as an error of the reader that says so in words.
-pub(super) fn open(path: &Path, progress: &Arc<AtomicU64>) -> Result<Bytes> {
+pub(in crate::data) fn open(path: &Path, progress: &Arc<AtomicU64>) -> Result<Bytes> {
     let cannot = || format!("cannot read {}", path.display());
     let taken = Arc::new(AtomicU64::new(0));
     let file = Counted { file: File::open(path).with_context(cannot)?, taken: taken.clone(), all: progress.clone() };
