@@ -94,9 +94,8 @@ impl Lines {
 pub(super) fn not_utf8(bytes: &[u8], offset: usize) -> String {
     let byte = bytes.get(offset).copied().unwrap_or_default();
     format!(
-        "not UTF-8 text: the byte 0x{byte:02x} at offset {offset} of the line (counted from 0) begins no character; \
-         convert the file, or say its encoding where that can be said ({})",
-        "`--encoding latin-1`"
+        "not UTF-8 text: the byte 0x{byte:02x} at offset {offset} of the line (counted from 0) begins no character; convert \
+         the file, or import it with `--encoding latin-1` if it is that"
     )
 }
 
