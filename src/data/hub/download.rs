@@ -1,7 +1,9 @@
 //! One file from the hub to the disk: resumed where it broke off, checked when it is whole.
 
 use super::attempts::Attempts;
-use super::http::{Facts, Http, Reply, Trouble};
+use super::headers::Facts;
+use super::http::{Http, NotThere, Reply, Trouble};
+use super::listing::{Sibling, download_path};
 use super::settings::Settings;
 use crate::data::hash::sha256_file;
 use crate::terminal::Bar;
@@ -16,16 +18,47 @@ const CHUNK: usize = 1 << 18;
 /// What a file may have of which nobody says the size.
 const MAX_UNKNOWN_BYTES: u64 = 16 << 30;
 
+/// Where on the hub a file is.
+pub struct Place<'a> {
+    /// The dataset.
+    pub repository: &'a str,
+    /// The branch, tag or commit that was asked for.
+    pub revision: &'a str,
+    /// The commit that this is.
+    pub commit: &'a str,
+}
+
+impl Place<'_> {
+    /// Downloads a file into `path`, whose bytes so far are kept where the server can continue them, and answers what
+    /// headers said of it. When it returns, the file is whole: as long, and with the hash, as the listing said.
+    ///
+    /// # Errors
+    /// What the server refuses; too many broken attempts; content of another size or hash than was said; a full disk.
+    pub fn download(&self, http: &Http, settings: &Settings, sibling: &Sibling, path: &Path) -> Result<Facts> {
+        let what = format!("{} of {}", sibling.path, self.repository);
+        let download_from = |revision: &str| {
+            let address = download_path(self.repository, revision, &sibling.path);
+            let (bytes, sha256) = (sibling.bytes(), sibling.sha256());
+            download(http, settings, &Wanted { address: &address, what: &what, bytes, sha256 }, path)
+        };
+        match download_from(self.commit) {
+            // Mirrors may know branches only.
+            Err(error) if error.is::<NotThere>() && self.revision != self.commit => download_from(self.revision),
+            done => done,
+        }
+    }
+}
+
 /// What is to be downloaded.
-pub struct Wanted<'a> {
+struct Wanted<'a> {
     /// Its address after the endpoint.
-    pub address: &'a str,
+    address: &'a str,
     /// What it is called in messages.
-    pub what: &'a str,
+    what: &'a str,
     /// Its size, where the listing says it.
-    pub bytes: Option<u64>,
+    bytes: Option<u64>,
     /// SHA-256 of its content, where the listing says it.
-    pub sha256: Option<&'a str>,
+    sha256: Option<&'a str>,
 }
 
 /// A download on its way.
@@ -43,12 +76,8 @@ struct Download<'a> {
     bar: Option<Bar>,
 }
 
-/// Downloads into `path`, whose bytes so far are kept where the server can continue them, and answers what headers
-/// said of the file. When it returns, `path` is whole, and as long and with the hash that the listing said.
-///
-/// # Errors
-/// What the server refuses; too many broken attempts; content of another size or hash than was said; a full disk.
-pub fn download(http: &Http, settings: &Settings, wanted: &Wanted<'_>, path: &Path) -> Result<Facts> {
+/// Downloads from one address until the file is whole.
+fn download(http: &Http, settings: &Settings, wanted: &Wanted<'_>, path: &Path) -> Result<Facts> {
     let mut download = Download::open(wanted, path)?;
     let mut attempts = Attempts::new(settings.first_pause);
     loop {

@@ -3,9 +3,11 @@
 use super::attempts::persist;
 use super::http::{Http, NotThere, Trouble};
 use super::settings::Settings;
+use crate::refuse;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
+use std::path::{Component, Path};
 
 /// A listing of a hundred thousand files has 30 MB; what is larger is none.
 const MAX_BYTES: u64 = 128 << 20;
@@ -121,6 +123,19 @@ fn fetch_from(http: &Http, settings: &Settings, path: &str, what: &str) -> Resul
     Listing::from_json(&json).map_err(|error| anyhow!("{what}: {}: {error:#}", settings.endpoint))
 }
 
+/// Refuses a revision that would be no path below `refs`.
+///
+/// # Errors
+/// That refusal.
+pub fn check_revision(revision: &str) -> Result<()> {
+    let plain = revision.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
+    let inside = Path::new(revision).components().all(|part| matches!(part, Component::Normal(_)));
+    if revision.is_empty() || !plain || !inside || revision.ends_with('/') {
+        refuse!("the revision is {revision:?}; expected a branch, a tag or a commit of the repository");
+    }
+    Ok(())
+}
+
 /// The path that a file of a revision is downloaded from.
 pub fn download_path(repository: &str, revision: &str, path: &str) -> String {
     let path: Vec<String> = path.split('/').map(encode).collect();
@@ -142,6 +157,7 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::code;
 
     #[test]
     fn a_listing_as_the_hub_sends_it() {
@@ -173,5 +189,15 @@ mod tests {
         assert_eq!(encode("refs/convert/parquet"), "refs%2Fconvert%2Fparquet");
         let path = download_path("wmt/wmt14", "0123", "de-en/a b.parquet");
         assert_eq!(path, "/datasets/wmt/wmt14/resolve/0123/de-en/a%20b.parquet");
+    }
+
+    #[test]
+    fn a_revision_stays_below_refs() {
+        for revision in ["main", "refs/convert/parquet", "v1.0-a", "0123456789abcdef0123456789abcdef01234567"] {
+            check_revision(revision).unwrap();
+        }
+        for revision in ["", "..", "../main", "a/../../b", "/main", "main/", "a b", "a%2f"] {
+            assert_eq!(code(&check_revision(revision).unwrap_err()), 2, "{revision}");
+        }
     }
 }

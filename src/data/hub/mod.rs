@@ -5,6 +5,7 @@ mod cache;
 pub mod catalogue;
 mod certificates;
 mod download;
+mod headers;
 mod http;
 mod listing;
 mod plan;

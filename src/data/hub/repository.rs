@@ -1,9 +1,11 @@
 //! A dataset's repository at one commit: what it holds, and its files, from the cache or the hub.
 
 use super::attempts::Unreachable;
-use super::cache::{Completeness, Place, RepositoryCache, check_revision};
-use super::http::{Http, is_sha256};
-use super::listing::{self, Listing, Sibling, is_commit};
+use super::cache::{Completeness, RepositoryCache};
+use super::download::Place;
+use super::headers::is_sha256;
+use super::http::Http;
+use super::listing::{self, Listing, Sibling, check_revision, is_commit};
 use super::settings::Settings;
 use crate::data::hash::sha256_file;
 use crate::refuse;
