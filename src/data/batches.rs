@@ -127,8 +127,8 @@ fn least_padding(counts: &[u64], most: usize) -> Vec<usize> {
         let mut choices = vec![None; candidates];
         let mut next = cost.clone();
         for last in 1..candidates {
-            for previous in 0..last {
-                let with = cost[previous] + places(previous + 1, last);
+            for (previous, cost) in cost[..last].iter().enumerate() {
+                let with = cost + places(previous + 1, last);
                 if with < next[last] {
                     (next[last], choices[last]) = (with, Some(previous));
                 }

@@ -84,9 +84,7 @@ pub(super) fn detect(inputs: &[Input], options: &ReadOptions) -> Result<(Format,
         ["tsv"] if glue::task_of(&inputs[0]).is_some() => Ok((Format::Glue, "from the folder's name")),
         ["tsv"] => Ok((Format::Tsv, "from the file names")),
         ["jsonl" | "ndjson" | "json"] => detect_json(&inputs[0], options),
-        [first, second, ..] if is_language(first) && is_language(second) => {
-            Ok((Format::Parallel, "from the languages in the file names"))
-        }
+        _ if has_counterparts(inputs) => Ok((Format::Parallel, "from the languages in the file names")),
         _ if extensions.iter().any(|extension| STRUCTURED.contains(extension)) => {
             refuse!(
                 "the files are of several formats ({}); name those of one format, or say it with --format",
@@ -127,6 +125,14 @@ fn starts_like_parlai(input: &Input, options: &ReadOptions) -> Result<bool> {
     Ok(persona || (first.starts_with("1 ") && first.contains('\t')))
 }
 
+/// Whether two files have the same name but for the language at its end: source code in `.rs` and `.py` is no translation.
+fn has_counterparts(inputs: &[Input]) -> bool {
+    let in_languages = inputs.iter().filter(|input| is_language(input.extension()));
+    let mut stems: Vec<&str> = in_languages.map(Input::stem).collect();
+    stems.sort_unstable();
+    stems.windows(2).any(|pair| pair[0] == pair[1])
+}
+
 /// Whether an extension is a language: `en`, `pt-BR`, `zh_CN`.
 pub(super) fn is_language(extension: &str) -> bool {
     let letters = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -159,6 +165,8 @@ mod tests {
             (vec![("input.txt", "a"), ("more.txt", "b")], Format::Text),
             (vec![("wiki.test.tokens", "a")], Format::Text),
             (vec![("train.en", "a"), ("train.de", "b")], Format::Parallel),
+            (vec![("train.en", "a"), ("train.de", "b"), ("vocabulary.txt", "c")], Format::Parallel),
+            (vec![("train.rs", "a"), ("test.py", "b")], Format::Text),
             (vec![("CoLA/train.tsv", "a")], Format::Glue),
             (vec![("other/train.tsv", "a")], Format::Tsv),
             (vec![("train.csv", "a")], Format::Csv),

@@ -15,7 +15,7 @@ const CHUNK: usize = 1 << 18;
 
 /// A range of the joined files. A byte order mark at the start of a file is left out.
 pub(super) struct Stream {
-    files: IntoIter<PathBuf>,
+    files: IntoIter<PathBuf>, // that are still to come
     file: Option<OpenFile>,
     range: Range<u64>,
     position: u64,
@@ -36,8 +36,8 @@ struct OpenFile {
 
 impl Stream {
     pub fn new(files: &[PathBuf], range: Range<u64>, progress: &Arc<AtomicU64>) -> Self {
-        let files = files.to_vec().into_iter();
-        Self { files, file: None, range, position: 0, progress: progress.clone() }
+        let files = Vec::from(files);
+        Self { files: files.into_iter(), file: None, range, position: 0, progress: progress.clone() }
     }
 
     /// Appends some more text; false at the end.

@@ -69,7 +69,7 @@ pub(super) fn prepare_with(job: &Job<'_>, threads: usize, in_memory: usize) -> R
         bytes: Vec::new(),
     };
     if let Some(end) = job.end {
-        writer.take("", &Encoded { ids: vec![end], bytes: vec![1] })?;
+        writer.take(&Piece::default(), &Encoded { ids: vec![end], bytes: vec![1] })?;
     }
     job.encode(threads, &mut writer)?;
     let Writer { sink, count, meter, .. } = writer;
@@ -108,7 +108,7 @@ impl Job<'_> {
                     }
                     None if taken < sent => {
                         let (piece, tokens) = workers[taken % threads].receive()?;
-                        writer.take(&piece.text, &tokens)?;
+                        writer.take(&piece, &tokens)?;
                         taken += 1;
                         bar.set(progress.load(Ordering::Relaxed));
                     }
@@ -170,9 +170,9 @@ struct Writer {
 }
 
 impl Writer {
-    fn take(&mut self, text: &str, tokens: &Encoded) -> Result<()> {
+    fn take(&mut self, piece: &Piece, tokens: &Encoded) -> Result<()> {
         if let Some(meter) = &mut self.meter {
-            meter.add(text, tokens);
+            meter.add(&piece.text, &piece.ends, tokens);
         }
         self.count += tokens.ids.len() as u64;
         self.bytes.clear();

@@ -70,7 +70,7 @@ pub(super) fn finish(
     (width, count): (Width, u64),
     measures: &[Measure],
 ) -> Result<()> {
-    let bytes: Vec<u8> = measures.iter().flat_map(Measure::to_bytes).collect();
+    let bytes: Vec<u8> = measures.iter().flat_map(|measure| measure.to_bytes()).collect();
     let finished = file.seek(SeekFrom::End(0)).and_then(|_| {
         file.write_all(&bytes)?;
         file.as_file().write_all_at(&header(width, count, measures.len() as u64, key), 0)?;

@@ -22,7 +22,7 @@ pub struct Rows {
 }
 
 impl Measure {
-    pub(super) fn to_bytes(&self) -> [u8; 8] {
+    pub(super) fn to_bytes(self) -> [u8; 8] {
         (u64::from(self.words) << 32 | u64::from(self.bytes)).to_le_bytes()
     }
 
@@ -56,14 +56,18 @@ impl Meter {
         Self { rows, done: Vec::new(), row: Measure::default(), targets: 0, begun: false, between: true }
     }
 
-    /// The next tokens of the stream and the text that they stand for; ends of records stand for none of it.
-    pub fn add(&mut self, text: &str, tokens: &Encoded) {
-        let mut begin = 0;
+    /// The next tokens of the stream and the text that they stand for, in which records stop at these places. The end of a
+    /// record stands for a line feed, and for what other tokens leave of it: white space where tokens are words.
+    pub fn add(&mut self, text: &str, stops: &[usize], tokens: &Encoded) {
+        let (mut begin, mut stops) = (0, stops.iter());
         for (&id, &bytes) in tokens.ids.iter().zip(&tokens.bytes) {
             let ends = Some(id) == self.rows.end;
-            let end = if ends { begin } else { begin + bytes as usize };
+            let end = match ends {
+                true => stops.next().copied().unwrap_or(begin),
+                false => begin + bytes as usize,
+            };
             let measure = match ends {
-                true => Measure { bytes: 1, words: 1 },
+                true => Measure { bytes: (end - begin) as u32 + 1, words: 1 },
                 false => Measure { bytes, words: self.words(text, begin, end) },
             };
             self.between |= ends;

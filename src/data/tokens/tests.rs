@@ -128,6 +128,19 @@ fn records_end_with_their_token() {
     assert_eq!(tokens.measures(), [measure(4, 3), measure(2, 2), measure(4, 1), measure(4, 1), measure(4, 1)]);
 }
 
+#[test]
+fn white_space_that_is_no_token_counts_with_the_end() {
+    let set = of(" = a = \n \nb c\n");
+    let tokenizer = tokenizer(TokenizerKind::Word, &[Special::End], "a b c =");
+    let end = tokenizer.special(Special::End);
+    let measured = Some(MeasuredRows { length: 9, end });
+    let job = Job { flow: Flow::Records, end, measured, ..job(&set, &tokenizer, set.folder.path()) };
+    let tokens = prepare_with(&job, 2, IN_MEMORY).unwrap();
+    let measure = |bytes, words| Measure { bytes, words };
+    assert_eq!(tokens.measures(), [measure(8, 4), measure(2, 1), measure(4, 3)]);
+    assert_eq!(tokens.count(), 9);
+}
+
 /// Rows of a text measured as each prefix of the text without its first token is counted.
 #[test]
 fn rows_measure_bytes_and_words_of_the_predicted_text() {
