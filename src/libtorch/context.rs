@@ -1,18 +1,16 @@
-//! libtorch's version, devices, global switches and generators.
+//! libtorch's version, devices and global switches.
 
-use super::{TensorPointer, check, device_index};
+use super::check;
 use libc::{c_char, c_int};
 use serde::{Deserialize, Serialize};
 use std::ffi::CStr;
-use tch::{Device, TchError, Tensor};
+use tch::TchError;
 
 unsafe extern "C" {
     fn synth_torch_version() -> *const c_char;
     fn synth_cuda_version(version: *mut i64) -> *mut c_char;
     fn synth_sdp_backends(bits: c_int) -> *mut c_char;
     fn synth_deterministic(on: bool) -> *mut c_char;
-    fn synth_generator_get(device: c_int, state: *mut TensorPointer) -> *mut c_char;
-    fn synth_generator_set(device: c_int, state: TensorPointer) -> *mut c_char;
 }
 #[cfg(cuda_graphs)]
 unsafe extern "C" {
@@ -142,44 +140,13 @@ impl Algorithms {
     }
 }
 
-/// The state of a device's default generator.
-///
-/// # Errors
-/// What libtorch reports, such as an absent device.
-pub fn generator_state(device: Device) -> Result<Tensor, TchError> {
-    let mut state = std::ptr::null_mut();
-    // SAFETY: on success `state` is a new tensor that we own.
-    check(unsafe { synth_generator_get(device_index(device), &mut state) })?;
-    Ok(unsafe { Tensor::from_ptr(state) })
-}
-
-/// Sets a device's default generator to a state from [`generator_state`].
-///
-/// # Errors
-/// What libtorch reports, such as a state of another kind of device.
-pub fn set_generator_state(device: Device, state: &Tensor) -> Result<(), TchError> {
-    // SAFETY: a live tensor for the time of the call.
-    check(unsafe { synth_generator_set(device_index(device), state.as_ptr() as TensorPointer) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Kind;
 
     #[test]
     fn the_headers_are_the_expected_version() {
         assert_eq!(torch_version(), EXPECTED_VERSION);
         assert_eq!(loaded_version(), EXPECTED_VERSION);
-    }
-
-    #[test]
-    fn a_generator_goes_on_from_its_state() {
-        let _guard = crate::randomness::lock_generator_for_test();
-        tch::manual_seed(3);
-        let state = generator_state(Device::Cpu).unwrap();
-        let first = Tensor::rand([5], (Kind::Float, Device::Cpu));
-        set_generator_state(Device::Cpu, &state).unwrap();
-        assert_eq!(first, Tensor::rand([5], (Kind::Float, Device::Cpu)));
     }
 }

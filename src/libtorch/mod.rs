@@ -1,4 +1,4 @@
-//! What tch lacks, through a C++ shim: the fused optimizer, generators, switches of attention and
+//! What tch lacks, through a C++ shim: the fused optimizer, switches of attention and
 //! determinism, attention over a cache, fused products, memory figures, backward passes in Rust, CUDA
 //! graphs, copies ahead of the work.
 //!
@@ -25,7 +25,7 @@ pub mod replay;
 use libc::c_char;
 use std::borrow::Borrow;
 use std::ffi::CStr;
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
 type TensorPointer = *mut C_tensor;
@@ -44,12 +44,4 @@ fn check(message: *mut c_char) -> Result<(), TchError> {
 /// The pointers of tensors, valid as long as the tensors are.
 fn pointers<T: Borrow<Tensor>>(tensors: &[T]) -> Vec<TensorPointer> {
     tensors.iter().map(|tensor| tensor.borrow().as_ptr() as TensorPointer).collect()
-}
-
-/// The number of a device in the shim: -1 for the CPU.
-fn device_index(device: Device) -> i32 {
-    match device {
-        Device::Cuda(index) => index as i32,
-        _ => -1,
-    }
 }

@@ -1,4 +1,4 @@
-// libtorch's global switches, generators and memory figures; needs no CUDA headers.
+// libtorch's global switches and memory figures; needs no CUDA headers.
 #include "shim.h"
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
@@ -31,21 +31,6 @@ char* synth_deterministic(bool on) {
     context.setDeterministicFillUninitializedMemory(false);
     context.setDeterministicCuDNN(on);
     if (on) context.setBenchmarkCuDNN(false))
-}
-
-// State of a device's default generator.
-char* synth_generator_get(int index, Tensor** state) {
-  SHIM(
-    auto generator = at::globalContext().defaultGenerator(device(index));
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    *state = new Tensor(generator.get_state()))
-}
-
-char* synth_generator_set(int index, Tensor* state) {
-  SHIM(
-    auto generator = at::globalContext().defaultGenerator(device(index));
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    generator.set_state(*state))
 }
 
 // A copy in pinned memory; tch's own call warns each time of an argument that it cannot leave out.

@@ -23,6 +23,3 @@ inline std::vector<Tensor> tensors(Tensor** pointers, int count) {
   for (int i = 0; i < count; ++i) list.push_back(*pointers[i]);
   return list;
 }
-
-// A device in tch's numbering: -1 is the CPU, n the n-th CUDA device.
-inline at::Device device(int index) { return index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, index); }
