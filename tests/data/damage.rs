@@ -63,7 +63,11 @@ fn truncated_files_are_named() {
     let mut damaged = whole;
     damaged[10..40].fill(0xff);
     place.write("d.parquet", &damaged);
-    place.fails(&["import", "set", "d.parquet"], 1, &["d.parquet is corrupt", "row group 0 of 1 (counted from 0), row 1: "]);
+    place.fails(
+        &["import", "set", "d.parquet"],
+        1,
+        &["d.parquet is corrupt", "row group 0 of 1 (counted from 0), row 1: "],
+    );
 }
 
 #[test]

@@ -110,6 +110,21 @@ fn the_same_files_give_the_same_bytes_in_any_order() {
 }
 
 #[test]
+fn the_names_of_folders_change_nothing() {
+    for (a, b) in [("a.txt", "b.txt"), ("train.1.jsonl", "train.2.jsonl")] {
+        let texts = [format!("{{\"text\": \"{a}\"}}\n"), format!("{{\"text\": \"{b}\"}}\n")];
+        let files = |folders: [&str; 2]| [format!("{}/{a}", folders[0]), format!("{}/{b}", folders[1])];
+        let imported = [["x", "y"], ["y", "x"]].map(|folders| {
+            let files = files(folders);
+            let place = Place::new(&[(&files[0], &texts[0]), (&files[1], &texts[1])]);
+            let set = place.import(&files.map(|file| place.path(&file)), &options()).unwrap();
+            (set.card().list_sha256.clone(), set.card().splits.clone(), set.card().source.clone())
+        });
+        assert_eq!(imported[0], imported[1]);
+    }
+}
+
+#[test]
 fn shares_cut_text_by_characters_and_records_by_their_hash() {
     let place = Place::new(&[("input.txt", "abcdefghij"), ("rows.tsv", ""), ("train.txt", "abc")]);
     let cut = ImportOptions { split: Some(vec![0.9, 0.1]), ..options() };
