@@ -38,6 +38,8 @@ use writers::Writers;
 
 /// How far the shares may be from 1 in sum.
 const SHARES_TOLERANCE: f64 = 1e-6;
+/// What the source in a card of an import begins with.
+pub(super) const SOURCE: &str = "Imported from ";
 /// Names of source files that a card lists.
 const NAMES_LISTED: usize = 20;
 
@@ -206,7 +208,7 @@ fn list_names(plan: &Plan) -> String {
     let names: Vec<String> = plan.sources.iter().flat_map(|source| &source.files).map(|file| file_name(file)).collect();
     let rest = names.len().saturating_sub(NAMES_LISTED);
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    format!("Imported from {}{more}.", names.iter().take(NAMES_LISTED).cloned().collect::<Vec<_>>().join(", "))
+    format!("{SOURCE}{}{more}.", names.iter().take(NAMES_LISTED).cloned().collect::<Vec<_>>().join(", "))
 }
 
 fn file_name(path: &Path) -> String {
