@@ -39,8 +39,8 @@ pub fn root() -> PathBuf {
 ///
 /// # Errors
 /// Refusals of names that are none or unknown, of options for another set than one of the hub, of another set that
-/// has the name, or another part or revision of it than these ask for, and of what this machine lacks; damage in a set that was
-/// prepared before; whatever goes wrong while reading and writing. Nothing half-made is left under the name.
+/// has the name, or another part or revision of it than these ask for, and of what this machine lacks; damage in a set
+/// that was prepared before; whatever goes wrong while reading and writing. Nothing half-made is left under the name.
 pub fn fetch(name: &str, options: &hub::Options, root: &Path) -> Result<Card> {
     check_name("the dataset's name", name)?;
     if folder_of(name, root).exists() {
