@@ -38,15 +38,19 @@ pub fn root() -> PathBuf {
 /// what of a set of the hub is wanted.
 ///
 /// # Errors
-/// Refusals of names that are none or unknown, of options for another set than one of the hub, of a set that is there
-/// already with another part or revision than these ask for, and of what this machine lacks; damage in a set that was
-/// prepared before; whatever goes wrong while reading and writing. Nothing half-made is left under the name.
+/// Refusals of names that are none or unknown, of options for another set than one of the hub, of another set that
+/// has the name, or another part or revision of it than these ask for, and of what this machine lacks; damage in a set
+/// that was prepared before; whatever goes wrong while reading and writing. Nothing half-made is left under the name.
 pub fn fetch(name: &str, options: &hub::Options, root: &Path) -> Result<Card> {
     check_name("the dataset's name", name)?;
     if folder_of(name, root).exists() {
         let card = open(name, root)?.card;
-        if !options.describe(&card) {
-            refuse!("{name} is prepared already, {}; run `synth data remove {name}` first", card.source);
+        if !catalogue::is_asked_for(name, options, &card)? {
+            refuse!(
+                "{} holds something else: {}; use that as it is, or run `synth data remove {name}` first",
+                folder_of(name, root).display(),
+                card.source
+            );
         }
         info!("{name} is complete in {}, prepared {}: nothing to do", folder_of(name, root).display(), card.created);
         return Ok(card);

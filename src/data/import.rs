@@ -26,7 +26,7 @@ use super::datasets;
 use super::hash::hex;
 use super::record::Record;
 use super::source::{Encoding, ReadOptions};
-use crate::refuse;
+use super::splits::check_shares;
 use anyhow::{Context, Result};
 use converter::Plan;
 use progress::Progress;
@@ -36,8 +36,8 @@ use std::path::{Path, PathBuf};
 use tracing::info;
 use writers::Writers;
 
-/// How far the shares may be from 1 in sum.
-const SHARES_TOLERANCE: f64 = 1e-6;
+/// What the source in a card of an import begins with.
+pub(super) const SOURCE: &str = "Imported from ";
 /// Names of source files that a card lists.
 const NAMES_LISTED: usize = 20;
 
@@ -76,7 +76,9 @@ struct Source {
 /// columns cannot be told; contents that are damaged, with file and line. Nothing half-made is left under the name.
 pub fn import(name: &str, paths: &[String], options: &ImportOptions, root: &Path) -> Result<Card> {
     datasets::check_free(name, root)?;
-    check_shares(options.split.as_deref())?;
+    if let Some(shares) = &options.split {
+        check_shares("--split", shares)?;
+    }
     let mut read = ReadOptions { encoding: options.encoding, ..ReadOptions::default() };
     let inputs = inputs::collect(paths)?;
     let format = match options.format {
@@ -93,16 +95,6 @@ pub fn import(name: &str, paths: &[String], options: &ImportOptions, root: &Path
     read.progress = progress.bytes();
     say_splits(&plan, options);
     datasets::prepare(name, root, |folder| prepare(name, folder, &plan, options, &read, &progress))
-}
-
-fn check_shares(shares: Option<&[f64]>) -> Result<()> {
-    let Some(shares) = shares else { return Ok(()) };
-    let sum: f64 = shares.iter().sum();
-    let positive = shares.iter().all(|&share| share > 0.0);
-    if !matches!(shares.len(), 2 | 3) || !positive || (sum - 1.0).abs() > SHARES_TOLERANCE {
-        refuse!("--split is {shares:?}; expected 2 or 3 positive shares (train, validation, test) with the sum 1");
-    }
-    Ok(())
 }
 
 fn say_splits(plan: &Plan, options: &ImportOptions) {
@@ -206,7 +198,7 @@ fn list_names(plan: &Plan) -> String {
     let names: Vec<String> = plan.sources.iter().flat_map(|source| &source.files).map(|file| file_name(file)).collect();
     let rest = names.len().saturating_sub(NAMES_LISTED);
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    format!("Imported from {}{more}.", names.iter().take(NAMES_LISTED).cloned().collect::<Vec<_>>().join(", "))
+    format!("{SOURCE}{}{more}.", names.iter().take(NAMES_LISTED).cloned().collect::<Vec<_>>().join(", "))
 }
 
 fn file_name(path: &Path) -> String {

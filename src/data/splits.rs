@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 /// How far the shares may be from 1 in sum.
-pub const SHARES_TOLERANCE: f64 = 1e-6;
+const SHARES_TOLERANCE: f64 = 1e-6;
 
 /// The texts, with what identifies them. Those that were not asked for are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,7 +115,10 @@ fn choice(options: &DataOptions) -> Result<Choice<'_>> {
     match (dataset, path, train) {
         (Some(name), None, None) => Ok(Choice::Dataset(name)),
         (None, Some(path), None) => match split {
-            Some(shares) => Ok(Choice::Cut { path, shares: checked_shares(shares)? }),
+            Some(shares) => {
+                check_shares("data.split", shares)?;
+                Ok(Choice::Cut { path, shares })
+            }
             None => refuse!("[data] has `path` without `split`; expected shares such as split = [0.9, 0.1]"),
         },
         (None, None, Some(train)) => {
@@ -126,13 +129,14 @@ fn choice(options: &DataOptions) -> Result<Choice<'_>> {
     }
 }
 
-fn checked_shares(shares: &[f64]) -> Result<&[f64]> {
+/// Refuses shares that do not divide a whole in two or three. `what` says where they are given.
+pub(super) fn check_shares(what: &str, shares: &[f64]) -> Result<()> {
     let sum: f64 = shares.iter().sum();
     let positive = shares.iter().all(|&share| share > 0.0);
     if !matches!(shares.len(), 2 | 3) || !positive || (sum - 1.0).abs() > SHARES_TOLERANCE {
-        refuse!("data.split is {shares:?}; expected 2 or 3 positive shares (train, validation, test) with the sum 1");
+        refuse!("{what} is {shares:?}; expected 2 or 3 positive shares (train, validation, test) with the sum 1");
     }
-    Ok(shares)
+    Ok(())
 }
 
 /// Refuses what is neither running text nor records of one text each.

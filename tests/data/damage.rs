@@ -59,11 +59,15 @@ fn truncated_files_are_named() {
     let rows: Vec<[&str; 2]> = vec![["some text", "x"]; 1000];
     let whole = parquet(["text", "label"], &rows);
     place.write("c.parquet", &whole[..whole.len() - 20]);
-    place.fails(&["import", "set", "c.parquet"], 1, &["c.parquet"]);
+    place.fails(&["import", "set", "c.parquet"], 1, &["c.parquet is truncated", "download it again"]);
     let mut damaged = whole;
     damaged[10..40].fill(0xff);
     place.write("d.parquet", &damaged);
-    place.fails(&["import", "set", "d.parquet"], 1, &["d.parquet"]);
+    place.fails(
+        &["import", "set", "d.parquet"],
+        1,
+        &["d.parquet is corrupt", "row group 0 of 1 (counted from 0), row 1: "],
+    );
 }
 
 #[test]

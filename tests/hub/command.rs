@@ -119,8 +119,27 @@ fn a_part_of_a_large_set_is_told_in_its_card() {
     assert!(card.contains("; the first 1 files of each split at most"), "{card}");
     let again = run(&server, place.path(), &["fetch", "c4", "--shards", "1"]);
     assert!(again.status.success() && text(&again.stderr).contains("nothing to do"));
-    let whole = run(&server, place.path(), &["fetch", "c4", "--whole"]);
-    assert_eq!(whole.status.code(), Some(2));
+    for other in [&["fetch", "c4"][..], &["fetch", "c4", "--whole"], &["fetch", "c4", "--shards", "2"]] {
+        let refused = run(&server, place.path(), other);
+        let said = text(&refused.stderr);
+        assert!(refused.status.code() == Some(2), "{other:?}: {said}");
+        assert!(said.contains("the first 1 files of each split") && said.contains("`synth data remove c4`"), "{said}");
+    }
+}
+
+#[test]
+fn files_of_the_users_own_are_no_set_of_the_hub() {
+    let server = StandIn::start();
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("rows.tsv"), "fine\t1\nbad\t0\ngood\t1\nugly\t0\n").unwrap();
+    for name in ["imdb", "rust-sources"] {
+        let imported = run(&server, place.path(), &["import", name, "rows.tsv"]);
+        assert!(imported.status.success(), "{}", text(&imported.stderr));
+        let fetched = run(&server, place.path(), &["fetch", name]);
+        let said = text(&fetched.stderr);
+        assert!(fetched.status.code() == Some(2) && said.contains("Imported from rows.tsv"), "{said}");
+    }
+    assert!(server.seen("").is_empty());
 }
 
 #[test]

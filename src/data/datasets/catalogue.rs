@@ -1,7 +1,7 @@
 //! The datasets that can be fetched, and who prepares them.
 
 use crate::data::card::Card;
-use crate::data::{debian_descriptions, hub, rust_sources};
+use crate::data::{debian_descriptions, hub, import, rust_sources};
 use crate::refuse;
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -58,14 +58,30 @@ pub(super) fn find(name: &str) -> Option<Available> {
     available().into_iter().find(|found| found.name == name)
 }
 
+/// Whether a prepared set with this card is what is asked for by its name: files of the user's own may bear the name.
+///
+/// # Errors
+/// A refusal of options for another set than one of the hub.
+pub(super) fn is_asked_for(name: &str, options: &hub::Options, card: &Card) -> Result<bool> {
+    match hub::catalogue::find(name) {
+        Some(set) => Ok(options.describe(set, card)),
+        None => check_no_options(name, options).map(|()| !card.source.starts_with(import::SOURCE)),
+    }
+}
+
+fn check_no_options(name: &str, options: &hub::Options) -> Result<()> {
+    if *options != hub::Options::default() {
+        refuse!("--revision, --max-records, --shards and --whole are for sets of the hub; {name} is none");
+    }
+    Ok(())
+}
+
 /// Writes the splits of a dataset into `folder`, and answers its card, which is not written yet.
 pub(super) fn prepare(name: &str, options: &hub::Options, folder: &Path) -> Result<Card> {
     if let Some(set) = hub::catalogue::find(name) {
         return hub::prepare(&hub::Settings::from_environment()?, set, options, folder);
     }
-    if *options != hub::Options::default() {
-        refuse!("--revision, --max-records, --shards and --whole are for sets of the hub; {name} is none");
-    }
+    check_no_options(name, options)?;
     match name {
         rust_sources::NAME => rust_sources::prepare(folder, &env::current_dir()?),
         debian_descriptions::EN_DE | debian_descriptions::EN_FR | debian_descriptions::SUMMARIES => {

@@ -19,6 +19,12 @@ const LARGE_BYTES: u64 = 20_000_000_000;
 /// More files than this of which nobody says the size, likewise.
 const MANY_FILES: usize = 100;
 
+/// What a card's source says of a part begins so.
+const PART: &str = "; the first ";
+
+/// What a card's source ends with where nobody said which files there should be.
+pub(super) const UNLISTED: &str = "; as found in a cache, without the hub's list of files";
+
 /// What of a set is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
@@ -35,22 +41,29 @@ pub struct Options {
 impl Options {
     /// What a card says of the part that is in the set; nothing of a whole one.
     pub fn note(&self) -> String {
-        let shards = self.shards.map(|shards| format!("; the first {shards} files of each split at most"));
-        let records = self.max_records.map(|records| format!("; the first {records} records of each split at most"));
+        let shards = self.shards.map(|shards| format!("{PART}{shards} files of each split at most"));
+        let records = self.max_records.map(|records| format!("{PART}{records} records of each split at most"));
         [shards, records].into_iter().flatten().collect()
     }
 
-    /// Whether a set with this card is what these ask for; without any, every one is.
-    pub fn describe(&self, card: &Card) -> bool {
+    /// Whether the set with this card is what these ask for: that set of the hub and that part, the whole where none is
+    /// asked for, and that revision, any where none is asked for.
+    pub fn describe(&self, set: &HubSet, card: &Card) -> bool {
+        let Some(found) = card.source.strip_prefix(&set.source()) else { return false };
+        let found = found.strip_suffix(UNLISTED).unwrap_or(found);
+        let (files, part) = found.split_at(found.find(PART).unwrap_or(found.len()));
         let revision = self.revision.as_deref();
         let revision_fits = revision.is_none_or(|revision| {
-            card.revision.as_deref() == Some(revision) || card.source.contains(&format!(" revision {revision}: "))
+            card.revision.as_deref() == Some(revision) || files.starts_with(&format!("{revision}: "))
         });
-        let part_fits = match self.note() {
-            note if note.is_empty() => !(self.whole && card.source.contains(" of each split at most")),
-            note => card.source.contains(&note),
-        };
-        revision_fits && part_fits
+        revision_fits && part == self.note()
+    }
+}
+
+impl HubSet {
+    /// What the source in a card of the set begins with; the revision follows.
+    pub(super) fn source(&self) -> String {
+        format!("Hugging Face hub, dataset {}, revision ", self.repository)
     }
 }
 
@@ -179,32 +192,46 @@ impl<'a> Plan<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::catalogue;
     use super::*;
     use crate::data::card::Layout;
 
     #[test]
     fn a_card_is_compared_with_what_is_asked_for() {
+        let set = catalogue::find("c4").unwrap();
         let asked = |revision: Option<&str>, shards, max_records, whole| Options {
             revision: revision.map(str::to_string),
             shards,
             max_records,
             whole,
         };
-        let part = asked(Some("main"), Some(2), Some(10), false);
-        let mut card = Card::new("c4", Layout::Records, None);
-        card.revision = Some("0123".into());
-        card.source =
-            format!("Hugging Face hub, dataset allenai/c4, revision main: en/c4-train….json.gz{}", part.note());
-        for options in [Options::default(), part, asked(Some("0123"), None, None, false)] {
-            assert!(options.describe(&card), "{options:?}");
+        let describes = |options: &Options, source: &str, part: &Options, end: &str| {
+            let mut card = Card::new("c4", Layout::Records, None);
+            card.revision = Some("0123".into());
+            card.source = format!("{source}main: en/c4-train….json.gz{}{end}", part.note());
+            options.describe(set, &card)
+        };
+        let parts = [
+            asked(None, None, None, false),
+            asked(None, Some(1), None, false),
+            asked(None, Some(1), Some(5), false),
+            asked(None, None, Some(5), false),
+            asked(None, None, Some(50), false),
+        ];
+        for (one, options) in parts.iter().enumerate() {
+            for (other, part) in parts.iter().enumerate() {
+                for end in ["", UNLISTED] {
+                    assert_eq!(describes(options, &set.source(), part, end), one == other, "{options:?}, {part:?}");
+                }
+            }
         }
-        for options in [
-            asked(Some("v1"), None, None, false),
-            asked(None, Some(3), Some(10), false),
-            asked(None, None, Some(9), false),
-            asked(None, None, None, true),
-        ] {
-            assert!(!options.describe(&card), "{options:?}");
+        let whole = &parts[0];
+        for (revision, expected) in [("main", true), ("0123", true), ("v1", false)] {
+            assert_eq!(describes(&asked(Some(revision), None, None, true), &set.source(), whole, ""), expected);
+        }
+        assert!(!describes(&asked(None, None, None, true), &set.source(), &parts[1], ""));
+        for source in ["Imported from ", "Hugging Face hub, dataset stanfordnlp/imdb, revision "] {
+            assert!(!describes(whole, source, whole, ""), "{source}");
         }
     }
 }

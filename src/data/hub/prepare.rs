@@ -3,7 +3,7 @@
 use super::cache::Completeness;
 use super::catalogue::{Content, HubSet};
 use super::listing::Sibling;
-use super::plan::{Options, Plan};
+use super::plan::{Options, Plan, UNLISTED};
 use super::rows;
 use super::settings::Settings;
 use crate::data::card::{Card, Layout, SplitCard};
@@ -39,10 +39,9 @@ fn card(plan: &Plan<'_>) -> Card {
     let shape = set.content.shape();
     let layout = if shape.is_some() { Layout::Records } else { Layout::Text };
     let mut card = Card::new(set.name, layout, shape);
-    let (name, wanted) = (set.repository, plan.wanted());
-    card.source = format!("Hugging Face hub, dataset {name}, revision {revision}: {wanted}{}", options.note());
+    card.source = format!("{}{revision}: {}{}", set.source(), plan.wanted(), options.note());
     if repository.completeness == Completeness::Found {
-        card.source.push_str("; as found in a cache, without the hub's list of files");
+        card.source.push_str(UNLISTED);
     }
     card.description = set.description.into();
     card.labels = set.content.classes();

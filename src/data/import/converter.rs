@@ -4,7 +4,8 @@ use super::format::Format;
 use super::inputs::{Input, Mark};
 use super::keys::Container;
 use super::{
-    ImportOptions, Source, Take, columns, convai2, glue, keys, lines, parallel, scitldr, splits, superglue, textgcn,
+    ImportOptions, Source, Take, columns, convai2, file_name, glue, keys, lines, parallel, scitldr, splits, superglue,
+    textgcn,
 };
 use crate::data::record::Shape;
 use crate::data::source::{Dialect, ReadOptions};
@@ -59,7 +60,12 @@ impl Plan {
         };
         let mut plan = Self { format, converter, sources };
         plan.check(inputs, options)?;
-        plan.sources.sort_by(|a, b| (split_order(&a.split), &a.files).cmp(&(split_order(&b.split), &b.files)));
+        // What the folders are called changes nothing, as long as the files' names differ.
+        plan.sources.sort_by_cached_key(|source| {
+            let (usual, split) = split_order(&source.split);
+            let names: Vec<String> = source.files.iter().map(|file| file_name(file)).collect();
+            (usual, split.to_string(), names, source.files.clone())
+        });
         Ok(plan)
     }
 

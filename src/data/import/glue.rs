@@ -85,7 +85,7 @@ pub(super) fn task_of(input: &Input) -> Option<&'static Task> {
 /// The task of all inputs, and those of them that are its tables with their splits.
 ///
 /// # Errors
-/// A refusal of folders that are no task's, and where no table of a task is named.
+/// Refusals of folders that are no task's, where no table of a task is named, and of two for one split.
 pub(super) fn plan(inputs: &[Input]) -> Result<(&'static Task, Vec<(String, &Input)>)> {
     let Some(task) = inputs.first().and_then(task_of) else {
         let folders: Vec<&str> = TASKS.iter().map(|task| task.folder).collect();
@@ -97,6 +97,12 @@ pub(super) fn plan(inputs: &[Input]) -> Result<(&'static Task, Vec<(String, &Inp
     let tables: Vec<(String, &Input)> = inputs.iter().filter_map(|input| Some((split_of(input)?, input))).collect();
     if tables.is_empty() {
         refuse!("found no table of {}; expected train.tsv, dev.tsv or test.tsv", task.folder);
+    }
+    for (index, (split, input)) in tables.iter().enumerate() {
+        if let Some((_, other)) = tables[..index].iter().find(|(name, _)| name == split) {
+            let (other, path) = (other.path.display(), input.path.display());
+            refuse!("{other} and {path} would both be the split {split}; name one of them");
+        }
     }
     Ok((task, tables))
 }
@@ -268,5 +274,7 @@ mod tests {
         assert_eq!(task_of(&input("/x/glue-sst2/train.tsv")).unwrap().name, "sst2");
         assert!(plan(&[input("/x/other/train.tsv")]).unwrap_err().to_string().contains("CoLA, SST-2"));
         assert!(plan(&[input("/x/RTE/train.tsv"), input("/x/WNLI/train.tsv")]).is_err());
+        let both = plan(&[input("/x/RTE/dev.tsv"), input("/x/RTE/validation.tsv.gz")]).unwrap_err().to_string();
+        assert!(both.contains("dev.tsv and /x/RTE/validation.tsv.gz would both be the split validation"), "{both}");
     }
 }

@@ -7,7 +7,10 @@ use crate::data::source::{JsonLines, ReadOptions, parquet};
 use crate::refusal;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 type Object = Map<String, Value>;
 
@@ -24,21 +27,49 @@ pub(super) enum Container {
 /// The objects of a file, one after another.
 enum Objects {
     JsonLines(JsonLines),
-    Parquet { path: PathBuf, rows: parquet::Rows, number: u64 },
+    Parquet { path: PathBuf, rows: parquet::Rows, number: u64, progress: RowProgress },
+}
+
+/// Tells the bytes of a parquet file that were read, as if all its rows had the same size.
+struct RowProgress {
+    bytes: u64,
+    rows: u64,
+    told: u64,
+    counter: Arc<AtomicU64>,
+}
+
+impl RowProgress {
+    fn new(path: &Path, rows: u64, options: &ReadOptions) -> Result<Self> {
+        let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self { bytes: metadata.len(), rows, told: 0, counter: options.progress.clone() })
+    }
+
+    /// So many rows were read.
+    fn reach(&mut self, rows: u64) {
+        let done = u128::from(self.bytes) * u128::from(rows.min(self.rows)) / u128::from(self.rows.max(1));
+        let done = u64::try_from(done).unwrap_or(self.bytes);
+        self.counter.fetch_add(done - self.told, Ordering::Relaxed);
+        self.told = done;
+    }
 }
 
 impl Objects {
     fn open(path: &Path, container: Container, options: &ReadOptions) -> Result<Self> {
         Ok(match container {
             Container::JsonLines => Self::JsonLines(JsonLines::open(path, options)?),
-            Container::Parquet => Self::Parquet { path: path.into(), rows: parquet::rows(path, &[])?, number: 0 },
+            Container::Parquet => {
+                let rows = parquet::rows(path, &[])?;
+                let progress = RowProgress::new(path, rows.total(), options)?;
+                Self::Parquet { path: path.into(), rows, number: 0, progress }
+            }
         })
     }
 
     fn next(&mut self) -> Result<Option<Object>> {
         match self {
             Self::JsonLines(lines) => lines.next().transpose(),
-            Self::Parquet { rows, number, .. } => {
+            Self::Parquet { rows, number, progress, .. } => {
+                progress.reach(*number);
                 *number += 1;
                 rows.next().transpose()
             }
@@ -192,7 +223,7 @@ fn kind(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{converted, failed};
+    use super::super::tests::{converted, failed, parquet_file};
     use super::*;
 
     fn convert(path: &Path, keys: &Keys, options: &ReadOptions, take: Take) -> Result<()> {
@@ -220,6 +251,25 @@ mod tests {
         assert_eq!(lines(text, &pair("dialogue", "summary")), expected);
         let text = "{\"dialogue\": \"d\", \"summary\": \"s\"}\n{\"dialogue\": \"d\"}\n";
         assert!(message(text, &Keys::default()).contains("line 2: there is no \"summary\""));
+    }
+
+    #[test]
+    fn rows_of_parquet_move_the_progress_to_the_end_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.parquet");
+        let column = parquet_file::texts(&["a", "b", "c"]);
+        let schema = "message m { optional binary text (UTF8); }";
+        fs::write(&path, parquet_file::file(schema, parquet_file::snappy(), &[vec![column]])).unwrap();
+        let plan = plan(&path, Container::Parquet, &Keys::default(), false, &ReadOptions::default()).unwrap();
+        let (options, mut seen) = (ReadOptions::default(), Vec::new());
+        let done = || options.progress.load(Ordering::Relaxed);
+        let mut take = |_| {
+            seen.push(done());
+            Ok(())
+        };
+        plan.convert(&path, &options, &mut take).unwrap();
+        let bytes = fs::metadata(&path).unwrap().len();
+        assert_eq!((seen, done()), (vec![0, bytes / 3, 2 * bytes / 3], bytes));
     }
 
     #[test]

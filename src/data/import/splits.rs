@@ -32,6 +32,9 @@ impl Usual {
     }
 }
 
+/// The split that a file's name speaks of, and the name without the number of a shard.
+type Name = (Usual, String);
+
 /// The split of each input, by what is said of it, else by the words of its name (`stems`, one for each input).
 ///
 /// train, dev, val, valid, validation and test in a name give the split. Of several names with one of these the plainest
@@ -40,9 +43,10 @@ impl Usual {
 /// say nothing are train files, if all are such.
 ///
 /// # Errors
-/// A refusal where only some names say what they are.
+/// Refusals where only some names say what they are, and where different files would become one split without a sign
+/// that they belong together.
 pub(super) fn assign(inputs: &[Input], stems: &[String]) -> Result<Vec<String>> {
-    let found: Vec<Option<(Usual, String)>> = stems.iter().map(|stem| find(stem)).collect();
+    let found: Vec<Option<Name>> = stems.iter().map(|stem| find(stem)).collect();
     let said = |input: &Input| matches!(input.mark, Some(Mark::Split(_)));
     let silent = |(input, found): &(&Input, &Option<_>)| found.is_none() && !said(input);
     let unknown: Vec<&str> = inputs.iter().zip(&found).filter(silent).map(|(input, _)| input.name.as_str()).collect();
@@ -55,7 +59,7 @@ pub(super) fn assign(inputs: &[Input], stems: &[String]) -> Result<Vec<String>> 
         );
     }
     let names = names_of(found.iter().flatten());
-    Ok(inputs
+    let splits: Vec<String> = inputs
         .iter()
         .zip(&found)
         .map(|(input, found)| match (&input.mark, found) {
@@ -63,7 +67,43 @@ pub(super) fn assign(inputs: &[Input], stems: &[String]) -> Result<Vec<String>> 
             (_, Some(key)) => names[key].clone(),
             (_, None) => Usual::Train.name().to_string(),
         })
-        .collect())
+        .collect();
+    check_together(inputs, stems, &found, &splits)?;
+    Ok(splits)
+}
+
+/// Refuses files that would become one split without a sign that they belong together, such as the numbers of shards.
+fn check_together(inputs: &[Input], stems: &[String], found: &[Option<Name>], splits: &[String]) -> Result<()> {
+    let (mut files, mut groups) = (BTreeMap::new(), BTreeMap::new());
+    for (((input, stem), found), split) in inputs.iter().zip(stems).zip(found).zip(splits) {
+        if matches!(input.mark, Some(Mark::Split(_))) {
+            continue;
+        }
+        // Of files whose names say nothing, a packed one and its plain form are the same.
+        let plain = || input.path.with_file_name(input.plain_name());
+        let file = found.as_ref().map_or_else(plain, |_| stem.into());
+        let twin = files.insert((&input.mark, file), input);
+        let other = found.as_ref().and_then(|name| {
+            let joined = name.0 == Usual::Train && *split == name.0.name() && !is_plain(name);
+            let group = (!joined).then(|| (name, without_shard(stem).1));
+            let (first, other) = *groups.entry(split).or_insert((group, input));
+            (first != group).then_some(other)
+        });
+        if let Some(other) = twin.or(other) {
+            refuse!(
+                "{} and {} would both be the split {split}; name one of them, or say the split of each, as in \
+                 `train=PATH`",
+                other.path.display(),
+                input.path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is that of the split and nothing else.
+fn is_plain((usual, stem): &Name) -> bool {
+    Usual::from_word(&stem.to_lowercase()) == Some(*usual)
 }
 
 /// Whether a name says which split it is.
@@ -71,9 +111,8 @@ pub(super) fn says_split(stem: &str) -> bool {
     find(stem).is_some()
 }
 
-/// What a name speaks of, with the name without the number of a shard.
-fn find(stem: &str) -> Option<(Usual, String)> {
-    let stem = without_shard(stem);
+fn find(stem: &str) -> Option<Name> {
+    let (stem, _) = without_shard(stem);
     let lower = stem.to_lowercase();
     let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
     let usual = words.into_iter().find_map(|word| {
@@ -85,16 +124,19 @@ fn find(stem: &str) -> Option<(Usual, String)> {
     Some((usual, stem.to_string()))
 }
 
-/// `train-00001-of-00003` is `train`.
-fn without_shard(stem: &str) -> &str {
+/// `train-00001-of-00003` is `train`, of `00003`; of nothing is what is no shard.
+fn without_shard(stem: &str) -> (&str, &str) {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let parts = stem.rsplit_once("-of-").filter(|(_, count)| digits(count));
-    let shard = parts.and_then(|(rest, _)| rest.rsplit_once(['-', '.', '_'])).filter(|(_, number)| digits(number));
-    shard.map_or(stem, |(rest, _)| rest)
+    let shard = parts.and_then(|(rest, count)| {
+        let (rest, _) = rest.rsplit_once(['-', '.', '_']).filter(|(_, number)| digits(number))?;
+        Some((rest, count))
+    });
+    shard.unwrap_or((stem, ""))
 }
 
 /// The names that the splits get.
-fn names_of<'a>(found: impl Iterator<Item = &'a (Usual, String)>) -> BTreeMap<(Usual, String), String> {
+fn names_of<'a>(found: impl Iterator<Item = &'a Name>) -> BTreeMap<Name, String> {
     let mut groups: BTreeMap<Usual, Vec<String>> = BTreeMap::new();
     for (usual, stem) in found {
         let stems = groups.entry(*usual).or_default();
@@ -105,7 +147,7 @@ fn names_of<'a>(found: impl Iterator<Item = &'a (Usual, String)>) -> BTreeMap<(U
     let mut names = BTreeMap::new();
     for (usual, mut stems) in groups {
         stems.sort();
-        let plain = stems.iter().position(|stem| Usual::from_word(&stem.to_lowercase()) == Some(usual));
+        let plain = stems.iter().position(|stem| is_plain(&(usual, stem.clone())));
         let joined = plain.is_none() && usual == Usual::Train;
         let first = plain.unwrap_or(0);
         for (index, stem) in stems.into_iter().enumerate() {
@@ -163,6 +205,49 @@ mod tests {
         assert_eq!(splits(&["msc-session-1-test", "test"]), ["msc-session-1-test", "test"]);
         assert_eq!(splits(&["news.train.1", "news.train.2"]), ["train", "train"]);
         assert_eq!(splits(&["test 2016", "test 2017é"]), ["test", "test_2017_"]);
+    }
+
+    #[test]
+    fn different_files_are_not_merged_in_silence() {
+        let assigned = |paths: &[&str]| {
+            let input = |path: &&str| {
+                let (mark, path) = path.split_once('=').map_or((None, *path), |(mark, path)| (Some(mark), path));
+                let mark = mark.map(|mark| match mark {
+                    "train" => Mark::Split(mark.into()),
+                    _ => Mark::Label(mark.into()),
+                });
+                Input { name: path.rsplit('/').next().unwrap().into(), path: path.into(), mark }
+            };
+            let inputs: Vec<Input> = paths.iter().map(input).collect();
+            let stems: Vec<String> = inputs.iter().map(|input| input.stem().to_string()).collect();
+            assign(&inputs, &stems)
+        };
+        for paths in [
+            &["train.jsonl", "train.jsonl.gz"][..],
+            &["a/test.tsv", "b/test.tsv"],
+            &["dev.tsv", "validation.tsv"],
+            &["Train.tsv", "train.tsv"],
+            &["test a.tsv", "test_a.tsv", "test.tsv"],
+            &["train-00000-of-00002.txt", "train.txt"],
+            &["test-00000-of-00002.txt", "test-00000-of-00003.txt"],
+            &["news.train.txt", "news.train.txt.gz"],
+            &["a.txt", "a.txt.gz"],
+            &["pos=test.txt", "pos=test.txt.gz"],
+        ] {
+            let error = assigned(paths).unwrap_err();
+            let [first, second] = [paths[0], paths[1]].map(|path| path.trim_start_matches("pos="));
+            let (message, expected) = (error.to_string(), format!("{first} and {second} would both be the split "));
+            assert!(message.starts_with(&expected) && crate::exit::code(&error) == 2, "{message}");
+        }
+        for paths in [
+            ["train=train.jsonl", "train=train.jsonl.gz"],
+            ["pos=a/train.txt", "neg=b/train.txt"],
+            ["a/one.txt", "b/one.txt"],
+            ["train.1.txt", "train.2.txt.gz"],
+            ["train-00000-of-00002.txt", "train-00001-of-00002.txt"],
+        ] {
+            assert_eq!(assigned(&paths).unwrap(), ["train", "train"], "{paths:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,11 @@ use crate::data::datasets::Prepared;
 use crate::exit::code;
 use std::fs;
 
+// Some columns are for the tests of the hub alone.
+#[allow(dead_code)]
+#[path = "../../../tests/hub/parquet_file.rs"]
+pub(super) mod parquet_file;
+
 /// A file of this text, converted: the records as JSON.
 pub(super) fn converted(text: &str, convert: impl Fn(&Path, &ReadOptions, Take) -> Result<()>) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
@@ -107,6 +112,21 @@ fn the_same_files_give_the_same_bytes_in_any_order() {
     let other = second.import(&[second.path("b/test.tsv"), second.path("b/train.tsv")], &options()).unwrap();
     assert_eq!(one.card().list_sha256, other.card().list_sha256);
     assert_eq!(one.card().splits, other.card().splits);
+}
+
+#[test]
+fn the_names_of_folders_change_nothing() {
+    for (a, b) in [("a.txt", "b.txt"), ("train.1.jsonl", "train.2.jsonl")] {
+        let texts = [format!("{{\"text\": \"{a}\"}}\n"), format!("{{\"text\": \"{b}\"}}\n")];
+        let files = |folders: [&str; 2]| [format!("{}/{a}", folders[0]), format!("{}/{b}", folders[1])];
+        let imported = [["x", "y"], ["y", "x"]].map(|folders| {
+            let files = files(folders);
+            let place = Place::new(&[(&files[0], &texts[0]), (&files[1], &texts[1])]);
+            let set = place.import(&files.map(|file| place.path(&file)), &options()).unwrap();
+            (set.card().list_sha256.clone(), set.card().splits.clone(), set.card().source.clone())
+        });
+        assert_eq!(imported[0], imported[1]);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::data::card::{CardSplits, SPLITS};
 use crate::data::record::TextWriter;
 use crate::data::source::{Lines, ReadOptions};
+use crate::data::text::cut_place;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,8 @@ pub(super) fn cut(
         characters += text.chars().count() as u64;
         Ok(())
     })?;
-    let ends = ends(characters, shares);
+    let ends: Vec<u64> =
+        (1..shares.len()).map(|count| cut_place(&shares[..count], characters)).chain([characters]).collect();
     let starts = [0].into_iter().chain(ends.iter().copied());
     if let Some(index) = starts.zip(&ends).position(|(start, &end)| start == end) {
         bail!(
@@ -81,16 +83,6 @@ pub(super) fn cut(
         );
     }
     write_parts(path, &ends, folder, options, on_line).with_context(|| path.display().to_string())
-}
-
-/// The character before which each part ends.
-fn ends(characters: u64, shares: &[f64]) -> Vec<u64> {
-    let end = |count: usize| {
-        let share: f64 = shares[..count].iter().sum();
-        // The addend makes up for sums such as 0.7 + 0.2 = 0.8999….
-        ((share * characters as f64 + 1e-6).floor() as u64).min(characters)
-    };
-    (1..shares.len()).map(end).chain([characters]).collect()
 }
 
 fn write_parts(

@@ -20,10 +20,10 @@ const MAX_ROW_BYTES: usize = 64 << 20;
 /// How deep lists and structs may lie in each other; text has two or three.
 const MAX_DEPTH: usize = 16;
 
-/// A part of a column that is larger than this when unpacked …
+/// A part of a column, or the rows of a file, that are larger than this when unpacked …
 const MAX_UNPACKED_BYTES: i64 = 64 << 20;
 
-/// … and so many times its packed size is made to fill the memory. Text packs four- or fivefold.
+/// … and so many times their packed size are made to fill memory or disk. Text packs four- or fivefold.
 const MAX_EXPANSION: i64 = 200;
 
 /// The crate's own words are told up to here: some of them hold the whole value.
@@ -37,6 +37,8 @@ pub struct Rows {
     /// How many rows come before the end of each row group.
     ends: Vec<u64>,
     read: u64,
+    /// The bytes that the rows may still hold.
+    room: usize,
     failed: bool,
 }
 
@@ -60,9 +62,17 @@ pub fn rows(path: &Path, columns: &[&str]) -> Result<Rows> {
     let schema = projection(metadata.file_metadata().schema(), columns).with_context(|| path.display().to_string())?;
     check_expansion(metadata, &schema).with_context(|| path.display().to_string())?;
     let ends = row_group_ends(metadata).with_context(|| path.display().to_string())?;
+    let room = expansion_limit(path)?;
     let iterator = guarded(|| Ok(RowIter::from_file_into(Box::new(reader)).project(Some(schema))?))
         .map_err(|message| corrupt(path, &message))?;
-    Ok(Rows { path: path.to_path_buf(), iterator, ends, read: 0, failed: false })
+    Ok(Rows { path: path.to_path_buf(), iterator, ends, read: 0, room, failed: false })
+}
+
+/// What the rows of a file may hold: its footer says nothing of strings that stand in it once and for many rows.
+fn expansion_limit(path: &Path) -> Result<usize> {
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let limit = metadata.len().saturating_mul(MAX_EXPANSION.unsigned_abs()).max(MAX_UNPACKED_BYTES.unsigned_abs());
+    Ok(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 fn open(path: &Path) -> Result<SerializedFileReader<File>> {
@@ -147,11 +157,18 @@ impl Rows {
             Ok(None) => return Some(Err(self.error(&format!("{} rows of {}", self.read, self.total())))),
             Err(message) => return Some(Err(self.error(&message))),
         };
-        let converted = object(&row, MAX_DEPTH, &mut { MAX_ROW_BYTES });
-        let shown = || format!("{}: row {}", self.path.display(), self.read + 1);
-        let converted = converted.with_context(shown);
         self.read += 1;
-        Some(converted)
+        Some(self.convert(&row).with_context(|| format!("{}: row {}", self.path.display(), self.read)))
+    }
+
+    fn convert(&mut self, row: &Row) -> Result<Map<String, Value>> {
+        let mut left = MAX_ROW_BYTES;
+        let converted = object(row, MAX_DEPTH, &mut left)?;
+        let room = self.room.checked_sub(MAX_ROW_BYTES - left);
+        self.room = room.with_context(|| {
+            format!("the rows hold more than {MAX_EXPANSION} times the bytes of the file; that is no text")
+        })?;
+        Ok(converted)
     }
 
     fn error(&self, message: &str) -> anyhow::Error {

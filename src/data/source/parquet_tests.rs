@@ -141,6 +141,20 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
     assert_eq!(all(&path, &["label"]).unwrap(), [json!({"label": 1})]);
 }
 
+/// A string that stands once in the file, for all rows: its footer says nothing of what they hold.
+#[test]
+fn a_bomb_that_its_footer_hides_is_refused_as_it_is_unpacked() {
+    let schema = "message m { optional binary text (UTF8); }";
+    let text = "a".repeat(400 << 10);
+    let (_folder, path) = written(&file(schema, zstd(), &[vec![texts(&[text.as_str(); 200])]]));
+    let mut read = 0;
+    let error = rows(&path, &[]).unwrap().find_map(|row| row.inspect(|_| read += 1).err());
+    let message = format!("{:#}", error.unwrap());
+    assert_eq!(read, (64 << 20) / text.len());
+    let expected = format!("rows.parquet: row {}: the rows hold more than 200 times the bytes of the file", read + 1);
+    assert!(message.contains(&expected), "{message}");
+}
+
 #[test]
 fn a_row_has_a_limit() {
     let field = Field::Str("12345".into());

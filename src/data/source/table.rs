@@ -3,9 +3,14 @@
 use super::check_file;
 use super::lines::{Lines, not_utf8};
 use super::stream::{self, CHUNK, Capped, Encoding, ReadOptions};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use csv::ByteRecord;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Follows the last row of a CSV file. It comes back as a row of its own, or else in a cell whose quote is open, which the
+/// parser would end in silence together with the file. No text has a NUL byte.
+const END: &[u8] = b"\n\0\n";
 
 /// How the cells of a row are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +95,8 @@ impl Table {
 impl Quoted {
     fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
         check_file(path)?;
-        let bytes = Capped::new(stream::open(path, &options.progress)?, options.longest, CHUNK);
+        let bytes = Box::new(stream::open(path, &options.progress)?.chain(END));
+        let bytes = Capped::new(bytes, options.longest, CHUNK);
         let reader =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(CHUNK).from_reader(bytes);
         Ok(Self { path: path.to_path_buf(), reader, record: ByteRecord::new(), encoding: options.encoding })
@@ -101,12 +107,27 @@ impl Quoted {
         format!("{}, line {line}", self.path.display())
     }
 
-    fn read(&mut self) -> Result<Option<Vec<String>>> {
+    /// Reads the next row into `record`; false at the end.
+    fn advance(&mut self) -> Result<bool> {
         self.reader.get_mut().allow();
         let start = self.reader.position().line();
         let read = self.reader.read_byte_record(&mut self.record);
         let read = read.map_err(|error| anyhow::Error::new(without_frame(error)));
-        if !read.with_context(|| format!("{}, line {start}", self.path.display()))? {
+        read.with_context(|| format!("{}, line {start}", self.path.display()))
+    }
+
+    fn read(&mut self) -> Result<Option<Vec<String>>> {
+        if !self.advance()? {
+            return Ok(None);
+        }
+        let last = self.record.iter().next_back().unwrap_or_default();
+        if last.ends_with(END) {
+            let line = self.record.position().map_or(0, csv::Position::line);
+            bail!("{}: a quote opened in the row at line {line} is not closed", self.path.display());
+        }
+        if self.record.len() == 1 && last == END.trim_ascii() {
+            let place = self.place();
+            ensure!(!self.advance()?, "{place}: a NUL byte, as in binary files; expected text");
             return Ok(None);
         }
         let cells = self.record.iter().map(|cell| {
@@ -177,9 +198,24 @@ mod tests {
         let latin = message(b"a,b\nna\xefve,c\n", Dialect::Csv, 100);
         assert!(latin.contains("input.csv, line 2: not UTF-8 text: the byte 0xef at offset 2"), "{latin}");
         assert!(message(b"a,b\nc,\0\n", Dialect::Csv, 100).contains("line 2: a NUL byte"));
+        assert!(message(b"a\n\0\nb\n", Dialect::Csv, 100).contains("line 2: a NUL byte"));
+        assert!(message(b"a\n\0\n", Dialect::Csv, 100).contains("line 2: a NUL byte"));
         let open_quote = [b"a,b\n\"".as_slice(), &vec![b'x'; 3 * CHUNK]].concat();
         let message = message(&open_quote, Dialect::Csv, 100);
         assert!(message.contains("input.csv, line 2: it goes on for more than 100 bytes"), "{message}");
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_no_end_of_a_row() {
+        for bytes in ["a,b\nc,\"d\ne,f\ng,h\n", "a,b\nc,\"d\"\"", "a,b\nc,\"", "a,b\n\"c,d", "a,b\nc,d,\"e\r\n"] {
+            let message = message(bytes.as_bytes(), Dialect::Csv, 100);
+            assert!(message.ends_with("input.csv: a quote opened in the row at line 2 is not closed"), "{message}");
+        }
+        for bytes in ["a,b\nc,\"d\"", "a,b\nc,\"d\"\n", "a,b\r\nc,d\r\n\r\n", "a,b\rc,d\r"] {
+            let rows = table(bytes.as_bytes(), Dialect::Csv, 100).unwrap();
+            assert_eq!(rows, [["a", "b"], ["c", "d"]], "{bytes:?}");
+        }
+        assert!(table(b"", Dialect::Csv, 100).unwrap().is_empty());
     }
 
     #[test]

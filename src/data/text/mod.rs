@@ -5,7 +5,7 @@ mod stream;
 mod survey;
 
 pub use pieces::{Piece, Pieces};
-pub use survey::{CutShares, survey_files, survey_shares};
+pub use survey::{CutShares, cut_place, survey_files, survey_shares};
 
 use super::record::{Record, RecordReader, Shape};
 use anyhow::{Result, bail};

@@ -38,7 +38,7 @@ pub fn survey_files(files: Vec<PathBuf>) -> Result<Text> {
 pub fn survey_shares(files: &[PathBuf], cut: &CutShares<'_>) -> Result<Vec<Text>> {
     let mut characters = 0;
     read(files, |text| characters += text.chars().count() as u64)?;
-    let places: Vec<u64> = (1..=cut.shares.len()).map(|parts| place(&cut.shares[..parts], characters)).collect();
+    let places: Vec<u64> = (1..=cut.shares.len()).map(|parts| cut_place(&cut.shares[..parts], characters)).collect();
     let mut parts: Vec<(Sha256, u64)> = vec![(Sha256::new(), 0); places.len()];
     let (mut part, mut done) = (0, 0);
     read(files, |mut text| {
@@ -68,10 +68,10 @@ pub fn survey_shares(files: &[PathBuf], cut: &CutShares<'_>) -> Result<Vec<Text>
 }
 
 /// The character before which parts of these shares end.
-fn place(shares: &[f64], characters: u64) -> u64 {
+pub fn cut_place(shares: &[f64], characters: u64) -> u64 {
     let share: f64 = shares.iter().sum();
     // The addend makes up for sums such as 0.7 + 0.2 = 0.8999….
-    (share * characters as f64 + 1e-6).floor() as u64
+    ((share * characters as f64 + 1e-6).floor() as u64).min(characters)
 }
 
 /// Where the first `most` characters of `text` end, and how many these are.
