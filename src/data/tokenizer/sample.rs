@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// Bytes of distinct words at most. Training keeps some 32 bytes for each: text without spaces, in which every stretch is a
 /// word of its own, would else fill the memory.
-const DISTINCT: usize = 32 << 20;
+const DISTINCT: usize = 32_000_000;
 
 /// How often each word occurs in a text that comes in pieces. New words beyond a limit are left out, the first time with a
 /// word about it.
