@@ -19,6 +19,7 @@ use crate::tasks::language_modeling::LanguageModeling;
 use crate::tasks::options::TaskKind;
 use crate::train::state::ComputedOn;
 use anyhow::{Context, Result, bail};
+use std::fs;
 use std::path::{Path, PathBuf};
 use tch::Device;
 
@@ -101,16 +102,22 @@ pub fn language_model(experiment: &Experiment, tokenizer: &Tokenizer, device: De
     }
 }
 
-/// Reads the `tokenizer.json` of the run in `folder`, and compares it with the hash in `environment.json`, where that is.
+/// Reads the `tokenizer.json` of the run in `folder`, and compares it with the hash in `environment.json`. Where there is
+/// no such file nothing is compared, and that is said.
 ///
 /// # Errors
-/// A file that is absent, was not written by synth, or is not the one that the run began with, by its path.
+/// A file that is absent, was not written by synth, or is not the one that the run began with, by its path; an
+/// `environment.json` that cannot be read.
 pub fn run_tokenizer(folder: &Path) -> Result<StoredTokenizer> {
     let path = folder.join("tokenizer.json");
     let json = regular::read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let tokenizer = StoredTokenizer::read(json).with_context(|| path.display().to_string())?;
-    let known = Environment::read(&folder.join("environment.json")).ok();
-    if let Some(expected) = known.and_then(|known| known.tokenizer_sha256)
+    let environment = folder.join("environment.json");
+    if !fs::exists(&environment).with_context(|| format!("cannot read {}", environment.display()))? {
+        tracing::warn!("no {}: whether tokenizer.json is the run's own is not known", environment.display());
+        return Ok(tokenizer);
+    }
+    if let Some(expected) = Environment::read(&environment)?.tokenizer_sha256
         && expected != tokenizer.sha256
     {
         bail!(

@@ -12,6 +12,10 @@ pub struct DataOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub dataset: Option<String>,
+    /// The field of a dataset's records that is the text; `text` where they have no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub field: Option<String>,
     /// Text files of the train split: a path or a glob, whose matches are taken in order of name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
@@ -80,14 +84,11 @@ pub struct TokenizerOptions {
     /// How often a word occurs at least that becomes a token of kind `word`.
     #[garde(range(min = 1))]
     pub min_frequency: u64,
-    /// Where there is a source and a target: one vocabulary for both.
-    #[garde(skip)]
-    pub joint: bool,
 }
 
 impl Default for TokenizerOptions {
     fn default() -> Self {
-        Self { kind: TokenizerKind::Bpe, vocab_size: None, sample_bytes: 100_000_000, min_frequency: 3, joint: true }
+        Self { kind: TokenizerKind::Bpe, vocab_size: None, sample_bytes: 100_000_000, min_frequency: 3 }
     }
 }
 

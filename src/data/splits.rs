@@ -1,11 +1,11 @@
 //! The texts of an experiment: train, validation, test, from what `[data]` names.
 
-use super::card::{Layout, SPLITS};
+use super::card::SPLITS;
 use super::datasets::{self, Prepared};
 use super::options::DataOptions;
 use super::record::Shape;
 use super::source;
-use super::text::{CutShares, Form, Text, survey_files, survey_shares};
+use super::text::{CutShares, Form, Text, check_field, survey_files, survey_records, survey_shares};
 use crate::refuse;
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -37,7 +37,7 @@ pub struct DatasetIdentity {
 
 /// What `[data]` chose.
 enum Choice<'a> {
-    Dataset(&'a str),
+    Dataset { name: &'a str, field: Option<&'a str> },
     Cut { path: &'a Path, shares: &'a [f64] },
     Files { train: &'a Path, validation: Option<&'a Path>, test: Option<&'a Path> },
 }
@@ -55,15 +55,15 @@ impl Splits {
     }
 }
 
-/// Checks that `[data]` is complete and that what it names is there, without reading any text. `root` is the
+/// Checks that `[data]` is complete and that what it names is there, without reading the texts. `root` is the
 /// folder of prepared datasets.
 ///
 /// # Errors
-/// Refusals of incomplete or contradictory keys, of names with nothing behind them and of datasets that are no text; a
-/// damaged dataset.
+/// Refusals of incomplete or contradictory keys, of names with nothing behind them and of fields that records lack;
+/// a damaged dataset.
 pub fn check(options: &DataOptions, root: &Path) -> Result<()> {
     match choice(options)? {
-        Choice::Dataset(name) => check_shape(&datasets::open(name, root)?),
+        Choice::Dataset { name, field } => form(&datasets::open(name, root)?, field).map(drop),
         Choice::Cut { path, .. } => source::resolve(path).map(drop).context("data.path"),
         Choice::Files { train, validation, test } => {
             let named = [("data.train", Some(train)), ("data.validation", validation), ("data.test", test)];
@@ -82,7 +82,7 @@ pub fn check(options: &DataOptions, root: &Path) -> Result<()> {
 /// Those of [`check`]; files that hold no text; a text too short to be cut; a dataset changed since its preparation.
 pub fn load(options: &DataOptions, root: &Path, wanted: &[&str]) -> Result<Splits> {
     match choice(options)? {
-        Choice::Dataset(name) => load_dataset(&datasets::open(name, root)?, wanted),
+        Choice::Dataset { name, field } => load_dataset(&datasets::open(name, root)?, field, wanted),
         Choice::Cut { path, shares } => {
             let files = source::resolve(path).context("data.path")?;
             let mut parts = survey_shares(&files, &CutShares { shares, names: &SPLITS })?.into_iter();
@@ -101,19 +101,22 @@ pub fn load(options: &DataOptions, root: &Path, wanted: &[&str]) -> Result<Split
 }
 
 fn choice(options: &DataOptions) -> Result<Choice<'_>> {
-    let DataOptions { dataset, train, validation, test, path, split, .. } = options;
+    let DataOptions { dataset, field, train, validation, test, path, split, .. } = options;
     let expected = "expected exactly one of `dataset`, `path` and `train`";
     let chosen = [("`dataset`", dataset.is_some()), ("`path`", path.is_some()), ("`train`", train.is_some())];
     let found: Vec<&str> = chosen.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
     if split.is_some() && path.is_none() {
         refuse!("[data] has `split` without `path`; it cuts the one file that `path` names");
     }
+    if field.is_some() && dataset.is_none() {
+        refuse!("[data] has `field` without `dataset`; it names a field of a dataset's records");
+    }
     if (validation.is_some() || test.is_some()) && train.is_none() {
         let key = if validation.is_some() { "validation" } else { "test" };
         refuse!("[data] has `{key}` without `train`; `validation` and `test` stand beside `train` only");
     }
     match (dataset, path, train) {
-        (Some(name), None, None) => Ok(Choice::Dataset(name)),
+        (Some(name), None, None) => Ok(Choice::Dataset { name, field: field.as_deref() }),
         (None, Some(path), None) => match split {
             Some(shares) => {
                 check_shares("data.split", shares)?;
@@ -139,29 +142,30 @@ pub(super) fn check_shares(what: &str, shares: &[f64]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what is neither running text nor records of one text each.
-fn check_shape(prepared: &Prepared) -> Result<()> {
+/// What is taken of a dataset: all of running text, one field of records.
+fn form(prepared: &Prepared, field: Option<&str>) -> Result<Form> {
     let card = prepared.card();
-    match card.shape {
-        None | Some(Shape::Text) => Ok(()),
-        Some(shape) => refuse!(
-            "data.dataset: {} holds records of the shape {}; a language model learns from text: running text or records of \
-             the shape text",
-            card.name,
-            shape.name()
-        ),
+    match (card.shape, field) {
+        (Some(shape), field) => Ok(Form::Records(check_field(prepared, shape, field)?)),
+        (None, None) => Ok(Form::Running),
+        (None, Some(_)) => refuse!("data.field: {} is running text, which has no fields; leave it out", card.name),
     }
 }
 
-fn load_dataset(prepared: &Prepared, wanted: &[&str]) -> Result<Splits> {
-    check_shape(prepared)?;
+fn load_dataset(prepared: &Prepared, field: Option<&str>, wanted: &[&str]) -> Result<Splits> {
+    let form = form(prepared, field)?;
     let card = prepared.card();
-    let form = if card.layout == Layout::Text { Form::Running } else { Form::Records };
     let mut splits = Splits::of(|split| {
         let Some(known) = card.splits.get(split).filter(|_| wanted.contains(&split)) else { return Ok(None) };
         prepared.verify(split)?;
-        let (files, sha256) = (vec![prepared.path(split)?], known.sha256.clone());
-        Ok(Some(Text { files, form, range: 0..known.bytes, sha256 }))
+        let file = prepared.path(split)?;
+        if let Form::Records(field) = &form
+            && field.shape != Shape::Text
+        {
+            return survey_records(&file, field.clone()).map(Some);
+        }
+        let (form, sha256) = (form.clone(), known.sha256.clone());
+        Ok(Some(Text { files: vec![file], form, range: 0..known.bytes, sha256 }))
     })?;
     splits.dataset = Some(DatasetIdentity { name: card.name.clone(), list_sha256: card.list_sha256.clone() });
     Ok(splits)
@@ -170,8 +174,9 @@ fn load_dataset(prepared: &Prepared, wanted: &[&str]) -> Result<Splits> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::card::{Card, SplitCard};
+    use crate::data::card::{Card, Layout, SplitCard};
     use crate::data::hash::sha256_hex;
+    use crate::data::text::RecordField;
     use crate::exit::code;
     use std::fs;
 
@@ -190,6 +195,7 @@ mod tests {
             ("validation = 'a'", "`validation` without `train`"),
             ("path = 'a'\ntest = 'b'", "`test` without `train`"),
             ("train = 'a'\nsplit = [0.9, 0.1]", "`split` without `path`"),
+            ("train = 'a'\nfield = 'text'", "`field` without `dataset`"),
             ("path = 'a'\nsplit = [1.0]", "[1.0]"),
             ("path = 'a'\nsplit = [0.9, 0.2]", "[0.9, 0.2]"),
             ("path = 'a'\nsplit = [1.1, -0.1]", "[1.1, -0.1]"),
@@ -239,13 +245,50 @@ mod tests {
         load(&options("dataset = 'set'"), root, &SPLITS)
     }
 
+    /// The text that is taken of a set of one record.
+    fn taken(shape: Shape, line: &str, field: &str) -> Result<Text> {
+        let root = tempfile::tempdir().unwrap();
+        let _ = set(root.path(), shape, line);
+        let options = options(&format!("dataset = 'set'\nfield = '{field}'"));
+        let checked = check(&options, root.path());
+        let loaded = load(&options, root.path(), &SPLITS);
+        assert_eq!(checked.is_ok(), loaded.is_ok());
+        Ok(loaded?.validation.unwrap())
+    }
+
+    #[test]
+    fn a_field_of_records_is_a_text() {
+        let labelled = "{\"text\":\"a\",\"text_b\":\"b\",\"word\":\"c\",\"number\":1}\n";
+        for (shape, line, field, text) in [
+            (Shape::Pairs, "{\"source\":\"a\",\"target\":\"b\"}\n", "target", "b"),
+            (Shape::Labelled, labelled, "text", "a"),
+            (Shape::Labelled, labelled, "word", "c"),
+            (Shape::Dialogue, "{\"persona\":[],\"history\":[\"x\",\"y\"],\"reply\":\"b\"}\n", "history", "x\\ny"),
+        ] {
+            // It is the text that the same set of the shape text would be.
+            let line_of_text = format!("{{\"text\":\"{text}\"}}\n");
+            let found = taken(shape, line, field).unwrap();
+            let same = taken(Shape::Text, &line_of_text, "text").unwrap();
+            assert_eq!((found.sha256, found.range), (same.sha256.clone(), same.range));
+            assert_eq!(same.sha256, sha256_hex(line_of_text.as_bytes()));
+        }
+        for (shape, line, field, expected) in [
+            (Shape::Labelled, labelled, "number", "expected one of text, text_b, word"),
+            (Shape::Pairs, "{\"source\":\"a\",\"target\":\"b\"}\n", "text", "expected one of source, target"),
+            (Shape::Text, "{\"text\":\"a\"}\n", "source", "expected one of text"),
+        ] {
+            let error = taken(shape, line, field).unwrap_err();
+            assert!(error.to_string().contains(expected) && code(&error) == 2, "{error}");
+        }
+    }
+
     #[test]
     fn datasets_are_text_and_may_lack_splits() {
         let root = tempfile::tempdir().unwrap();
         let splits = set(root.path(), Shape::Text, "{\"text\":\"a\"}\n").unwrap();
         assert_eq!(
-            splits.named().map(|(name, text)| (name, text.form)).collect::<Vec<_>>(),
-            [("validation", Form::Records)]
+            splits.named().map(|(name, text)| (name, text.form.clone())).collect::<Vec<_>>(),
+            [("validation", Form::Records(RecordField { shape: Shape::Text, name: "text".into() }))]
         );
         assert_eq!(splits.dataset.unwrap().name, "set");
         fs::write(root.path().join("set/validation.jsonl"), "{\"text\":\"b\"}\n").unwrap();
@@ -255,7 +298,7 @@ mod tests {
 
         let root = tempfile::tempdir().unwrap();
         let error = set(root.path(), Shape::Pairs, "{\"source\":\"a\",\"target\":\"b\"}\n").unwrap_err();
-        assert!(error.to_string().contains("records of the shape pairs") && code(&error) == 2, "{error}");
+        assert!(error.to_string().contains("data.field, one of source, target") && code(&error) == 2, "{error}");
         assert!(check(&options("dataset = 'set'"), root.path()).is_err());
     }
 }

@@ -10,9 +10,9 @@ const ALTERNATIVES: [(&str, &[&str]); 10] = [
     ("train.epochs", &["train.steps"]),
     ("train.batch_size", &["train.batch_tokens"]),
     ("train.batch_tokens", &["train.batch_size"]),
-    ("data.dataset", &["data.path", "data.split", "data.train", "data.validation", "data.test"]),
-    ("data.path", &["data.dataset", "data.train", "data.validation", "data.test"]),
-    ("data.train", &["data.dataset", "data.path", "data.split"]),
+    ("data.dataset", &["data.field", "data.path", "data.split", "data.train", "data.validation", "data.test"]),
+    ("data.path", &["data.dataset", "data.field", "data.train", "data.validation", "data.test"]),
+    ("data.train", &["data.dataset", "data.field", "data.path", "data.split"]),
     // The kind of every self-attention: a cell of a sweep over kinds must not train its base's.
     ("attention.kind", &["attention.layers", "attention.encoder", "attention.decoder"]),
     ("attention.decoder", &["attention.layers"]),
@@ -45,6 +45,21 @@ mod tests {
         let mut below = table("train = { steps = 5, accumulate = 2 }\ndata = { path = \"a\", split = [1.0] }");
         make_way(&mut below, &table("train.epochs = 2\ndata.dataset = \"x\""), |_| false);
         assert_eq!(below, table("train = { accumulate = 2 }\ndata = {}"));
+    }
+
+    #[test]
+    fn a_field_is_that_of_its_dataset() {
+        let below = table("data = { dataset = \"x\", field = \"source\" }");
+        for (over, expected) in [
+            ("data.dataset = \"y\"", "data = { dataset = \"x\" }"),
+            ("data.path = \"a\"", "data = {}"),
+            ("data.train = \"a\"", "data = {}"),
+            ("data.field = \"target\"", "data = { dataset = \"x\", field = \"source\" }"),
+        ] {
+            let mut made = below.clone();
+            make_way(&mut made, &table(over), |_| false);
+            assert_eq!(made, table(expected), "{over}");
+        }
     }
 
     #[test]

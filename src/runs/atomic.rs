@@ -6,6 +6,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 const PREFIX: &str = ".synth-";
 const SUFFIX: &str = ".part";
@@ -14,6 +15,15 @@ const SUFFIX: &str = ".part";
 /// was, and the error names it.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).map_err(|error| anyhow!("cannot write {}: {}", path.display(), cause(&error)))
+}
+
+/// [`write`](fn@write)s where there is nothing; what another process was faster to write stays.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = unfinished(path, bytes).and_then(|file| match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+        _ => sync_folder(folder_of(path)),
+    });
+    written.map_err(|error| anyhow!("cannot write {}: {}", path.display(), cause(&error)))
 }
 
 /// [`write`](fn@write)s `value` as indented JSON that ends with a newline.
@@ -38,17 +48,23 @@ pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    unfinished(path, bytes)?.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A synced file of these bytes beside `path`.
+fn unfinished(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     // Results are no secrets: readable as the user's umask says, not by the owner alone.
     let mode = Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).permissions(mode).tempfile_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    let mut file = builder.prefix(PREFIX).suffix(SUFFIX).permissions(mode).tempfile_in(folder_of(path))?;
     file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
+    Ok(file)
 }
 
 /// Makes a rename last. Some network file systems cannot sync a folder; there is no more to do there.
@@ -85,6 +101,17 @@ mod tests {
         let plain = folder.path().join("plain");
         fs::write(&plain, "").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions(), fs::metadata(&plain).unwrap().permissions());
+    }
+
+    #[test]
+    fn what_is_new_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        for text in ["first", "second"] {
+            write_new(&path, text.as_bytes()).unwrap();
+            assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names(folder.path()).len()), ("first", 1));
+        }
+        assert!(write_new(&folder.path().join("none/a.json"), b"x").is_err());
     }
 
     #[test]

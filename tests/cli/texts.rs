@@ -52,6 +52,40 @@ fn splits_that_are_too_short() {
 }
 
 #[test]
+fn a_field_of_labelled_texts_and_of_pairs() {
+    let place = Place::new();
+    let line = |i: usize| [format!("line {i} of some text"), format!("its other text, {i}")];
+    let rows = |header: &str| header.to_string() + &(0..60).map(|i| line(i).join("\t") + "\n").collect::<String>();
+    place.write("pairs.tsv", rows("source\ttarget\n"));
+    place.write("labelled.tsv", rows("text\tlabel\n"));
+    let data = "dataset = \"DATASET\"";
+    place.write("sets.toml", EXPERIMENT.replace("path = \"text.txt\"\nsplit = [0.8, 0.1, 0.1]", data));
+    for (set, columns, field, others) in [
+        ("pairs", "--source source --target target", "target", "one of source, target"),
+        ("labelled", "--text text --label label", "text", "one of text"),
+    ] {
+        place.succeeds(&format!("data import {set} {set}.tsv {columns} --split 0.6,0.2,0.2"));
+        let train = format!("train sets.toml --set data.dataset={set} --run {set}");
+        place.fails(&train, 2, &["data.field", others]);
+        place.fails(&format!("{train} --set data.field=label"), 2, &["no text \"label\"", others]);
+        for rows in ["blocks", "records"] {
+            let run = format!("{set}-{rows}");
+            let options = format!("--set data.field={field} --set data.rows={rows} --run {run}");
+            place.succeeds(&format!("train sets.toml --set data.dataset={set} {options}"));
+            let measured = place.succeeds(&format!("eval results/tiny/{run} --split test --json")).json();
+            // The lines of the field alone.
+            let length = if set == "pairs" { line(10)[1].len() } else { line(10)[0].len() };
+            let tokens = measured["tokens"].as_f64().unwrap();
+            let lines = place.read(&format!("data/{set}/test.jsonl")).lines().count();
+            let expected = ((length + 1) * lines) as f64;
+            assert!((tokens - expected).abs() <= lines as f64 + 1.0, "{run}: {tokens} of {expected}");
+        }
+    }
+    place.fails("train tiny.toml --set data.field=text", 2, &["`field` without `dataset`"]);
+    place.fails("train tiny.toml --set tokenizer.joint=true", 2, &["tokenizer.joint is not built yet"]);
+}
+
+#[test]
 fn a_resumed_run_keeps_its_text() {
     let place = Place::with_run();
     place.write("text.txt", text(61));

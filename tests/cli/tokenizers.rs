@@ -61,6 +61,16 @@ fn another_tokenizer_is_an_error() {
 }
 
 #[test]
+fn a_tokenizer_that_cannot_be_compared_is_said() {
+    let place = Place::with_run();
+    place.write(&format!("{RUN}/environment.json"), "{");
+    place.fails_on("a", &format!("generate {RUN}"), 1, &["environment.json"]);
+    std::fs::remove_file(place.path(&format!("{RUN}/environment.json"))).unwrap();
+    let finished = place.succeeds_on("a", &format!("generate {RUN} --max-tokens 2"));
+    assert!(finished.stderr.contains("whether tokenizer.json is the run's own is not known"), "{}", finished.stderr);
+}
+
+#[test]
 fn rows_are_the_runs_own() {
     let place = Place::with_run();
     let set = format!("eval {RUN} --set data.rows=records");

@@ -2,6 +2,7 @@
 
 mod damage;
 mod descriptions;
+mod epochs;
 mod formats;
 mod place;
 mod real;

@@ -9,7 +9,7 @@ use synth::data::source::Encoding;
 
 /// The folder of real data; none, said on stderr, where there is none.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn real_data() -> Option<PathBuf> {
+pub fn real_data() -> Option<PathBuf> {
     let folder = std::env::var_os("SYNTH_TEST_DATA").map(PathBuf::from);
     if folder.is_none() {
         eprintln!("skipped: SYNTH_TEST_DATA is not set");
@@ -35,7 +35,8 @@ fn check(place: &Place, name: &str, paths: &[&str], options: ImportOptions, expe
     card
 }
 
-fn keys(source: &str, target: &str) -> ImportOptions {
+/// The keys of pairs.
+pub fn keys(source: &str, target: &str) -> ImportOptions {
     let keys = Keys { source: Some(source.into()), target: Some(target.into()), ..Keys::default() };
     ImportOptions { keys, ..ImportOptions::default() }
 }

@@ -1,9 +1,11 @@
 //! Reading a split's records back, one after another.
 
 use super::{Record, Shape};
-use crate::data::source::Lines;
+use crate::data::source::{Lines, ReadOptions};
 use anyhow::{Context, Result};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// The records of a file `<split>.jsonl`, in order. After an error there is nothing more.
 pub struct RecordReader {
@@ -19,7 +21,16 @@ impl RecordReader {
     /// # Errors
     /// A file that is not there or may not be read.
     pub fn open(path: &Path, shape: Shape) -> Result<Self> {
-        Ok(Self { lines: Lines::open(path)?, line: String::new(), shape, failed: false })
+        Self::open_counted(path, shape, &Arc::default())
+    }
+
+    /// As [`open`](Self::open); `progress` counts the bytes taken from the disk.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_counted(path: &Path, shape: Shape, progress: &Arc<AtomicU64>) -> Result<Self> {
+        let options = ReadOptions { progress: progress.clone(), ..Default::default() };
+        Ok(Self { lines: Lines::open_with(path, &options)?, line: String::new(), shape, failed: false })
     }
 
     fn read(&mut self) -> Result<Option<Record>> {

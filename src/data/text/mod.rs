@@ -1,19 +1,22 @@
 //! The text of a split, where it lies: read in pieces again and again, never kept as a whole.
 
+mod field;
 mod pieces;
+mod source;
 mod stream;
 mod survey;
 
+pub use field::{RecordField, check_field};
 pub use pieces::{Piece, Pieces};
-pub use survey::{CutShares, cut_place, survey_files, survey_shares};
+pub use survey::{CutShares, cut_place, survey_files, survey_records, survey_shares};
 
-use super::record::{Record, RecordReader, Shape};
-use anyhow::{Result, bail};
+use super::tokenizer::pattern;
+use anyhow::Result;
+use source::Source;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use stream::Stream;
 
 /// Bytes of a text that are cut into tokens at once. Pieces follow from the text alone.
 const PIECE: usize = 1 << 18;
@@ -28,19 +31,20 @@ pub struct Text {
     pub files: Vec<PathBuf>,
     /// What they hold.
     pub form: Form,
-    /// The bytes of the joined and unpacked files that belong to it.
+    /// The bytes of the joined and unpacked files that belong to it; of records all of that same file.
     pub range: Range<u64>,
-    /// SHA-256 of these bytes, in hexadecimal.
+    /// SHA-256 of these bytes, in hexadecimal; of records that of the file of a set of the shape text that holds what is
+    /// taken of them. Whoever reads the text to its end compares it.
     pub sha256: String,
 }
 
 /// What files hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// Text.
     Running,
-    /// One file of records of the shape text, a JSON object a line.
-    Records,
+    /// One file of records, a JSON object a line, of which a field is taken.
+    Records(RecordField),
 }
 
 /// How a text becomes a stream of tokens.
@@ -53,7 +57,7 @@ pub enum Flow {
 }
 
 impl Text {
-    /// Its size in bytes; of records that of their file.
+    /// Its size in bytes.
     pub fn bytes(&self) -> u64 {
         self.range.end - self.range.start
     }
@@ -71,58 +75,34 @@ impl Text {
         Ok(Pieces::new(self.source(progress)?, flow, PIECE))
     }
 
-    /// About `bytes` of the text, in pieces that are evenly spaced over it; the whole where it is no longer.
+    /// About `bytes` of the text, in pieces that are evenly spaced over it, the first of them its start; the whole where it
+    /// is no longer.
     ///
     /// # Errors
     /// Files that cannot be opened.
     pub fn sample(&self, bytes: u64, progress: &Arc<AtomicU64>) -> Result<impl Iterator<Item = Result<String>> + Send> {
         let pieces = Pieces::new(self.source(progress)?, Flow::Running, SAMPLE_PIECE);
         let (share, of) = (u128::from(bytes), u128::from(self.bytes().max(bytes)));
-        let chosen = move |index: u128| (index + 1) * share / of > index * share / of;
-        Ok(pieces
-            .zip(0..)
-            .filter(move |(piece, index)| piece.is_err() || chosen(*index))
-            .map(|(piece, _)| Ok(piece?.text)))
+        // Rounded up: the first piece is always one of them.
+        let chosen = move |index: u128| ((index + 1) * share).div_ceil(of) > (index * share).div_ceil(of);
+        let chosen = pieces.zip(0..).filter(move |(piece, index)| piece.is_err() || chosen(*index));
+        Ok(chosen.map(move |(piece, _)| Ok(start(piece?.text, bytes))))
     }
 
     fn source(&self, progress: &Arc<AtomicU64>) -> Result<Source> {
-        match (self.form, self.files.as_slice()) {
-            (Form::Running, files) => Ok(Source::Files(Stream::new(files, self.range.clone(), progress))),
-            (Form::Records, [file]) => Ok(Source::Records(RecordReader::open(file, Shape::Text)?)),
-            (Form::Records, files) => bail!("{} files of records, expected one", files.len()),
-        }
+        Source::new(self, progress)
     }
 }
 
-/// Where text comes from.
-enum Source {
-    Files(Stream),
-    Records(RecordReader),
-}
-
-impl Source {
-    /// Appends some more text, with ends of lines between records; false at the end.
-    fn append(&mut self, text: &mut String) -> Result<bool> {
-        match self {
-            Self::Files(stream) => stream.append(text),
-            Self::Records(records) => {
-                let Some(record) = next_text(records)? else { return Ok(false) };
-                text.push_str(&record);
-                if !record.ends_with('\n') {
-                    text.push('\n');
-                }
-                Ok(true)
-            }
-        }
+/// The start of `text`, of `bytes` at most but a character at least, up to a border where there is one.
+fn start(mut text: String, bytes: u64) -> String {
+    if text.len() as u64 > bytes {
+        let first = text.chars().next().map_or(0, char::len_utf8);
+        let most = (first..=bytes as usize).rev().find(|&place| text.is_char_boundary(place)).unwrap_or(first);
+        let border = pattern::last_border(&text[..most]).filter(|&border| border > 0);
+        text.truncate(border.unwrap_or(most));
     }
-}
-
-fn next_text(records: &mut RecordReader) -> Result<Option<String>> {
-    match records.next().transpose()? {
-        None => Ok(None),
-        Some(Record::Text(record)) => Ok(Some(record.text)),
-        Some(_) => bail!("expected records of the shape text"),
-    }
+    text
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A text in pieces that can be cut into tokens one by one, and each alone as in the whole.
 
-use super::{Flow, Source, next_text};
+use super::Flow;
+use super::source::Source;
 use crate::data::record::LONGEST_RECORD;
 use crate::data::tokenizer::pattern;
 use anyhow::{Result, bail};
@@ -68,8 +69,8 @@ impl Pieces {
     }
 
     fn record(&mut self) -> Result<Option<String>> {
-        if let Source::Records(records) = &mut self.source {
-            return next_text(records);
+        if self.source.has_records() {
+            return self.source.record();
         }
         let mut searched = 0;
         let end = loop {
@@ -79,7 +80,7 @@ impl Pieces {
                 None => searched = left.len(),
             }
             if searched > LONGEST_RECORD {
-                bail!("{}: a line of more than {LONGEST_RECORD} bytes; {RECORDS_ARE_LINES}", self.place());
+                bail!("{}: a line of more than {LONGEST_RECORD} bytes; {RECORDS_ARE_LINES}", self.source.place());
             }
             if !self.more()? {
                 break None;
@@ -105,13 +106,6 @@ impl Pieces {
         self.ended = !self.source.append(&mut self.buffer)?;
         Ok(!self.ended)
     }
-
-    fn place(&self) -> String {
-        match &self.source {
-            Source::Files(stream) => stream.place(),
-            Source::Records(_) => String::new(),
-        }
-    }
 }
 
 /// Why a long line is an error.
@@ -126,7 +120,7 @@ impl Iterator for Pieces {
         if piece.is_err() {
             // Nothing after it can be trusted.
             (self.buffer, self.given, self.ended) = (String::new(), 0, true);
-            self.source = Source::Files(super::stream::Stream::new(&[], 0..0, &Default::default()));
+            self.source.close();
         }
         piece.transpose()
     }

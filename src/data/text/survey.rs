@@ -1,12 +1,13 @@
 //! The first pass over a text: what it is, and where it is cut.
 
+use super::field::{FieldReader, RecordField};
 use super::stream::Stream;
 use super::{Form, Text};
 use crate::data::hash::hex;
 use crate::terminal::LateBar;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,6 +30,25 @@ pub fn survey_files(files: Vec<PathBuf>) -> Result<Text> {
         bytes += text.len() as u64;
     })?;
     Ok(Text { files, form: Form::Running, range: 0..bytes, sha256: hex(&hash.finalize()) })
+}
+
+/// One field of the records of a file, read once for the size and the hash of what is taken.
+///
+/// # Errors
+/// Records that cannot be read, or none that has the field.
+pub fn survey_records(file: &Path, field: RecordField) -> Result<Text> {
+    let progress = Arc::new(AtomicU64::new(0));
+    let mut bar = LateBar::bytes("reading", std::fs::metadata(file).map_or(0, |metadata| metadata.len()));
+    let (mut hash, mut bytes) = (Sha256::new(), 0);
+    let mut records = FieldReader::open(file, &field, &progress)?;
+    while let Some((_, line)) = records.next()? {
+        hash.update(&line);
+        bytes += line.len() as u64;
+        bar.set(progress.load(Ordering::Relaxed));
+    }
+    ensure!(bytes > 0, "{}: no record has the field {:?} (data.field)", file.display(), field.name);
+    let (files, sha256) = (vec![file.into()], hex(&hash.finalize()));
+    Ok(Text { files, form: Form::Records(field), range: 0..bytes, sha256 })
 }
 
 /// The parts of a text that is cut before the characters floor(cumulative share × characters).

@@ -1,10 +1,12 @@
 use super::*;
 use crate::data::hash::sha256_hex;
+use crate::data::record::Shape;
 use crate::exit::code;
 use flate2::{Compression, write::GzEncoder};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -98,10 +100,42 @@ fn lines_are_records() {
 #[test]
 fn records_of_a_set_are_lines_or_records() {
     let (_folder, paths) = files(&[b"{\"text\":\"a\\nb\"}\n{\"text\":\"\"}\n{\"text\":\"c\\n\"}\n"]);
-    let text = Text { files: paths, form: Form::Records, range: 0..48, sha256: String::new() };
+    let field = RecordField { shape: Shape::Text, name: "text".into() };
+    let text = survey_records(&paths[0], field).unwrap();
+    assert_eq!((text.bytes(), &text.sha256), (43, &crate::data::hash::sha256_file(&paths[0]).unwrap()));
     assert_eq!(joined(&text), "a\nb\n\nc\n");
     let found = pieces(&text, Flow::Records, 100).unwrap();
     assert_eq!(found.iter().map(records).collect::<Vec<_>>(), [["a\nb", "c\n"]]);
+    let progress = Arc::default();
+    assert_eq!(text.pieces(Flow::Running, &progress).unwrap().count(), 1);
+    assert_eq!(progress.load(Ordering::Relaxed), text.bytes_on_disk(), "bytes taken from the disk are counted");
+}
+
+#[test]
+fn a_text_that_changed_is_an_error_at_its_end() {
+    let (_folder, paths) = files(&[b"one line\n", b"two words and more\n"]);
+    let whole = survey_files(paths.clone()).unwrap();
+    let parts = survey_shares(&paths, &CutShares { shares: &[0.5, 0.5], names: &["train", "validation"] }).unwrap();
+    for content in ["two words and more\t", "two words", "two words and more\nand more"] {
+        fs::write(&paths[1], content).unwrap();
+        // What was added belongs to no part.
+        let same = content.len() > 19;
+        for text in [&whole, &parts[1]] {
+            for flow in [Flow::Running, Flow::Records] {
+                let found = pieces(text, flow, 4);
+                assert_eq!(found.is_ok(), same, "{content:?}");
+                let message = found.err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(same || message.contains("part-0.txt changed while it was read"), "{message}");
+            }
+            assert_eq!(text.sample(5, &Arc::default()).unwrap().all(|piece| piece.is_ok()), same);
+        }
+    }
+    let (_folder, paths) = files(&[b"{\"source\":\"a\",\"target\":\"b\"}\n"]);
+    let text = survey_records(&paths[0], RecordField { shape: Shape::Pairs, name: "target".into() }).unwrap();
+    fs::write(&paths[0], "{\"source\":\"a\",\"target\":\"c\"}\n").unwrap();
+    assert!(pieces(&text, Flow::Records, 9).unwrap_err().to_string().contains("changed"));
+    fs::write(&paths[0], "{\"source\":\"c\",\"target\":\"b\"}\n").unwrap();
+    assert_eq!(joined(&text), "b\n", "another field may change");
 }
 
 #[test]
@@ -116,7 +150,12 @@ fn a_sample_is_spread_over_the_text() {
     assert!(third.concat().contains("000015000") ^ third.concat().contains("000005000"));
     let last: u64 = third.last().unwrap().split_whitespace().next().unwrap().parse().unwrap();
     assert!(last > 50_000, "{last}");
-    assert_eq!(sample(1).len(), 0, "too little for one piece");
+    assert_eq!(sample(1), ["0"], "the start at least");
+    assert_eq!(sample(25).concat(), "000000000\n000000001");
+    let (_folder, paths) = files(&["日本".as_bytes()]);
+    let text = survey_files(paths).unwrap();
+    let sample: Vec<String> = text.sample(1, &Arc::default()).unwrap().collect::<Result<_>>().unwrap();
+    assert_eq!(sample, ["日"]);
 }
 
 #[test]

@@ -30,17 +30,18 @@ impl BytePair {
     pub fn train(size: usize, text: impl Iterator<Item = Result<String>> + Send) -> Result<Self> {
         ensure!(size >= 256, "a vocabulary of {size} tokens has no room for the 256 bytes");
         let builder = BpeTrainer::builder().show_progress(false).vocab_size(size).min_frequency(MIN_FREQUENCY);
-        let mut trainer = builder.initial_alphabet(ByteLevel::alphabet().into_iter().collect()).build();
-        sample::feed(&mut trainer, text, |text| {
-            let mut word = String::new();
-            let words = pattern::pieces(text).map(|piece| {
+        let trainer = builder.initial_alphabet(ByteLevel::alphabet().into_iter().collect()).build();
+        let mut word = String::new();
+        let counts = sample::count(text, |text, take| {
+            for piece in pattern::pieces(text) {
                 bytes::write(piece, &mut word);
-                word.clone()
-            });
-            words.collect()
+                take(&word);
+            }
         })?;
+        let counts = counts.into_iter().map(|(word, count)| (word.into(), count)).collect();
         let mut model = BPE::default();
-        sample::train(&trainer, &mut model)?;
+        let trained = trainer.do_train(&counts, &mut model);
+        trained.map_err(|error| anyhow!("cannot train the tokenizer: {error}"))?;
         let (vocabulary, merges) = parts(&model)?;
         Self::new(vocabulary, merges)
     }

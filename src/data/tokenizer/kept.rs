@@ -8,6 +8,7 @@ use crate::runs::{atomic, regular};
 use crate::terminal::LateBar;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,15 +56,25 @@ impl StoredTokenizer {
         if path.exists() {
             match regular::read_text(&path).map_err(anyhow::Error::from).and_then(Self::read) {
                 Ok(known) => return Ok(known),
-                Err(error) => tracing::warn!("{} is damaged ({error:#}): it is made anew", path.display()),
+                Err(error) => {
+                    tracing::warn!("{} is damaged ({error:#}): it is made anew", path.display());
+                    // At once: what lies there after the training is another process's, and whole.
+                    let _ = fs::remove_file(&path);
+                }
             }
         }
         let trained = Self::of(train(options, special, text)?)?;
-        let kept = std::fs::create_dir_all(folder).map_err(anyhow::Error::from);
-        if let Err(error) = kept.and_then(|()| atomic::write(&path, trained.json.as_bytes())) {
+        Ok(trained.keep(&path).unwrap_or_else(|error| {
             tracing::warn!("the tokenizer is not kept for other runs: {error:#}");
-        }
-        Ok(trained)
+            trained
+        }))
+    }
+
+    /// Puts it at `path`, and answers what lies there then: that of a process which was faster, maybe.
+    fn keep(&self, path: &Path) -> Result<Self> {
+        path.parent().map(fs::create_dir_all).transpose()?;
+        atomic::write_new(path, self.json.as_bytes())?;
+        Self::read(regular::read_text(path)?)
     }
 }
 
@@ -71,7 +82,7 @@ impl StoredTokenizer {
 fn path(options: &TokenizerOptions, special: &[Special], text: &Text, folder: &Path) -> Result<PathBuf> {
     let mut hash = Sha256::new();
     // Another way to train is another number here.
-    hash.update("1\n");
+    hash.update("2\n");
     hash.update(serde_json::to_string(&(options, special, &text.sha256)).context("the tokenizer's options")?);
     Ok(folder.join(format!("{}.tokenizer.json", hex(&hash.finalize()))))
 }
@@ -100,7 +111,19 @@ fn train(options: &TokenizerOptions, special: &[Special], text: &Text) -> Result
 mod tests {
     use super::*;
     use crate::data::text::survey_files;
-    use std::fs;
+
+    #[test]
+    fn the_first_that_is_kept_is_everyones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept/x.tokenizer.json");
+        let of = |text: &str| {
+            let options = TokenizerOptions { kind: TokenizerKind::Char, ..Default::default() };
+            StoredTokenizer::of(Tokenizer::of_text(&options, text).unwrap()).unwrap()
+        };
+        let (first, second) = (of("ab"), of("cd"));
+        assert_eq!(first.keep(&path).unwrap().json, first.json);
+        assert_eq!(second.keep(&path).unwrap().sha256, first.sha256);
+    }
 
     #[test]
     fn what_was_trained_once_is_kept() {

@@ -23,17 +23,18 @@ pub enum Tokenizers {
 const KIND: &str = "separate";
 
 impl Tokenizers {
-    /// Learns from sources and targets: from both together where `options.joint`. See [`Tokenizer::train`].
+    /// Learns from sources and targets: from both together where `joint`. See [`Tokenizer::train`].
     ///
     /// # Errors
     /// As there.
     pub fn train(
+        joint: bool,
         options: &TokenizerOptions,
         special: &[Special],
         sources: impl Iterator<Item = Result<String>> + Send,
         targets: impl Iterator<Item = Result<String>> + Send,
     ) -> Result<Self> {
-        if options.joint {
+        if joint {
             return Ok(Self::Joint(Tokenizer::train(options, special, sources.chain(targets))?));
         }
         let source = Tokenizer::train(options, special, sources).context("the source's tokenizer")?;

@@ -186,8 +186,8 @@ fn other_json_is_an_error() {
 fn one_vocabulary_or_two() {
     let text = |text: &str| std::iter::once(Ok(text.to_string()));
     for joint in [true, false] {
-        let options = TokenizerOptions { joint, ..options(TokenizerKind::Char) };
-        let tokenizers = Tokenizers::train(&options, &[Special::End], text("abc"), text("xy")).unwrap();
+        let options = options(TokenizerKind::Char);
+        let tokenizers = Tokenizers::train(joint, &options, &[Special::End], text("abc"), text("xy")).unwrap();
         let sizes = (tokenizers.source().vocab_size(), tokenizers.target().vocab_size());
         assert_eq!(sizes, if joint { (7, 7) } else { (5, 4) });
         assert!(Tokenizers::from_json(&tokenizers.to_json().unwrap()).unwrap() == tokenizers);

@@ -32,10 +32,10 @@ impl Unigram {
     pub fn train(size: usize, text: impl Iterator<Item = Result<String>> + Send) -> Result<Self> {
         let mut builder = UnigramTrainer::builder();
         builder.show_progress(false).vocab_size(size as u32).unk_token(Some(UNKNOWN_ENTRY.into()));
-        let mut trainer = builder.build().map_err(|error| anyhow!("cannot train the tokenizer: {error}"))?;
+        let trainer = builder.build().map_err(|error| anyhow!("cannot train the tokenizer: {error}"))?;
         let mut characters = HashSet::new();
         let text = text.inspect(|piece| characters.extend(piece.iter().flat_map(|text| text.chars())));
-        sample::feed(&mut trainer, text, |text| pattern::pieces(text).map(str::to_string).collect())?;
+        let counts = sample::count(text, |text, take| pattern::pieces(text).for_each(take))?;
         ensure!(
             characters.len() < size,
             "the train split has {} characters: too many for tokenizer.vocab_size = {size}; raise it, or take bpe",
@@ -43,7 +43,9 @@ impl Unigram {
         );
         ensure!(!characters.is_empty(), "the train split is empty: a unigram tokenizer needs text");
         let mut model = Library::default();
-        sample::train(&trainer, &mut model)?;
+        let counts = counts.into_iter().map(|(word, count)| (word, u32::try_from(count).unwrap_or(u32::MAX)));
+        let trained = trainer.do_train(counts.collect(), &mut model);
+        trained.map_err(|error| anyhow!("cannot train the tokenizer: {error}"))?;
         let (vocabulary, log_probabilities) = model.iter().cloned().unzip();
         Self::new(vocabulary, log_probabilities)
     }

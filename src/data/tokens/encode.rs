@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Scope};
+use tempfile::NamedTempFile;
 
 /// Threads at most.
 const THREADS: usize = 8;
@@ -40,10 +41,11 @@ pub struct Job<'a> {
 }
 
 /// The tokens of a text: from its file where there is one, else cut anew. A small text stays in memory, of a large one a
-/// file is kept, under a name that follows from text, tokenizer and the rest of the job.
+/// file is kept, under a name that follows from text, tokenizer and the rest of the job; where `folder` cannot be written
+/// to, a file for this process alone.
 ///
 /// # Errors
-/// A text that cannot be read; a folder that cannot be written to.
+/// A text that cannot be read or changed meanwhile; a disk that is full.
 pub fn prepare(job: &Job<'_>) -> Result<Tokens> {
     let threads = thread::available_parallelism().map_or(1, |count| count.get().min(THREADS));
     prepare_with(job, threads, IN_MEMORY)
@@ -76,9 +78,14 @@ pub(super) fn prepare_with(job: &Job<'_>, threads: usize, in_memory: usize) -> R
     let measures = meter.map(Meter::finish).unwrap_or_default();
     match sink.finish()? {
         Filled::Memory(bytes) => Ok(Tokens { storage: Storage::Memory(bytes), width, count, vocabulary, measures }),
-        Filled::File(unnamed) => {
-            file::finish(unnamed, &path, &key, (width, count), &measures)?;
+        Filled::File(unfinished, Some(name)) => {
+            let unfinished = NamedTempFile::from_parts(unfinished, name);
+            file::finish(unfinished, &path, &key, (width, count), &measures)?;
             file::open(&path, &key, vocabulary)
+        }
+        Filled::File(file, None) => {
+            let storage = Storage::File { file, path: "a temporary file".into(), offset: HEADER as u64 };
+            Ok(Tokens { storage, width, count, vocabulary, measures })
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 /// Bytes that stay in memory at most.
 pub(super) const IN_MEMORY: usize = 64 << 20;
@@ -59,15 +59,15 @@ pub(super) struct Sink {
     header: usize,
     most: usize,
     memory: Vec<u8>,
-    file: Option<BufWriter<NamedTempFile>>,
+    file: Option<(BufWriter<File>, Option<TempPath>)>,
 }
 
 /// What a sink took in.
 pub(super) enum Filled {
     /// It stayed in memory.
     Memory(Vec<u8>),
-    /// A file without a name yet, with room for a header before the bytes.
-    File(NamedTempFile),
+    /// A file with room for a header before the bytes, and where it lies; it has no name where it cannot be kept.
+    File(File, Option<TempPath>),
 }
 
 impl Sink {
@@ -84,31 +84,43 @@ impl Sink {
         }
         let cannot = || format!("cannot write to {}", self.folder.display());
         if self.file.is_none() {
-            let mut file = BufWriter::with_capacity(1 << 20, unfinished(&self.folder).with_context(cannot)?);
+            let (file, name) = unfinished(&self.folder).or_else(|error| unnamed(&self.folder, &error))?;
+            let mut file = BufWriter::with_capacity(1 << 20, file);
             file.write_all(&vec![0; self.header]).and_then(|()| file.write_all(&self.memory)).with_context(cannot)?;
-            (self.file, self.memory) = (Some(file), Vec::new());
+            (self.file, self.memory) = (Some((file, name)), Vec::new());
         }
         match &mut self.file {
-            Some(file) => file.write_all(bytes).with_context(cannot),
+            Some((file, _)) => file.write_all(bytes).with_context(cannot),
             None => Ok(()),
         }
     }
 
     /// Ends taking.
     pub fn finish(self) -> Result<Filled> {
-        let Some(file) = self.file else { return Ok(Filled::Memory(self.memory)) };
+        let Some((file, name)) = self.file else { return Ok(Filled::Memory(self.memory)) };
         let file = file.into_inner().map_err(|error| error.into_error());
-        Ok(Filled::File(file.with_context(|| format!("cannot write to {}", self.folder.display()))?))
+        Ok(Filled::File(file.with_context(|| format!("cannot write to {}", self.folder.display()))?, name))
     }
 }
 
 /// A new file in the folder of token files, which is made where it is absent.
-pub(super) fn unfinished(folder: &Path) -> Result<NamedTempFile> {
+fn unfinished(folder: &Path) -> Result<(File, Option<TempPath>)> {
     fs::create_dir_all(folder)?;
     remove_abandoned(folder);
     // Tokens are no secrets: readable as the user's umask says, not by the owner alone.
     let mode = Permissions::from_mode(0o666);
-    Ok(tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).permissions(mode).tempfile_in(folder)?)
+    let file = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).permissions(mode).tempfile_in(folder)?;
+    let (file, name) = file.into_parts();
+    Ok((file, Some(name)))
+}
+
+/// A file without a name, for this process alone, where `folder` cannot be written to.
+fn unnamed(folder: &Path, error: &anyhow::Error) -> Result<(File, Option<TempPath>)> {
+    let (shown, instead) = (folder.display(), std::env::temp_dir());
+    tracing::warn!("cannot write to {shown} ({error:#}): the tokens are not kept for other runs");
+    let file = tempfile::tempfile();
+    let file = file.with_context(|| format!("cannot write to {shown} ({error:#}) nor to {}", instead.display()))?;
+    Ok((file, None))
 }
 
 /// Removes what killed processes left. What cannot be removed harms nobody.

@@ -101,6 +101,30 @@ fn a_file_is_taken_where_it_is_whole_and_made_anew_where_not() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_to_is_done_without() {
+    let set = set();
+    let tokenizer = tokenizer(TokenizerKind::Bpe, &[], &set.content[..10_000]);
+    let below_a_file = set.folder.path().join("text.txt/cache");
+    let measured = Some(MeasuredRows { length: 100, end: None });
+    let tokens = prepare_with(&Job { measured, ..job(&set, &tokenizer, &below_a_file) }, 2, 1000).unwrap();
+    let job = Job { measured, ..job(&set, &tokenizer, set.folder.path()) };
+    let expected = prepare_with(&job, 2, IN_MEMORY).unwrap();
+    assert!(ids(&tokens) == ids(&expected) && tokens.measures() == expected.measures());
+}
+
+#[test]
+fn no_tokens_are_kept_of_a_text_that_changed() {
+    let set = set();
+    let cache = set.folder.path().join("cache");
+    for content in [set.content[..set.content.len() - 9].to_string(), set.content.replace("line 39999", "line 3999x")] {
+        fs::write(&set.text.files[0], content).unwrap();
+        let error = prepare_with(&job(&set, &Tokenizer::byte(), &cache), 2, 0).unwrap_err().to_string();
+        assert!(error.contains("text.txt changed while it was read"), "{error}");
+        assert_eq!(token_files(&cache).len(), 0);
+    }
+}
+
+#[test]
 fn nothing_is_left_of_a_text_that_breaks_off() {
     let mut set = set();
     let tokenizer = Tokenizer::byte();
