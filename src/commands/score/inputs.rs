@@ -151,7 +151,7 @@ impl Inputs<'_> {
         let of_line =
             |i: usize| self.references.iter().flat_map(move |input| &input.lines[i].answers).map(AsRef::as_ref);
         let references = (0..hypotheses.lines.len()).map(|i| of_line(i).collect()).collect();
-        Ok(Corpus { hypotheses: hypotheses.texts()?, references })
+        Corpus::new(hypotheses.texts()?, references)
     }
 
     /// The one file of references that metrics of labels and numbers have.
