@@ -1,52 +1,45 @@
 //! The prompts that a user gives on stdin or in a file.
 
 use crate::data::options::TokenizerKind;
-use crate::data::source;
+use crate::data::source::{input_name, is_stdin, open_input};
 use crate::data::tokenizer::Tokenizer;
 use crate::refuse;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::sync::Arc;
 
-/// More is no prompt but a mistake.
+/// Bytes, unpacked. More is no prompt but a mistake.
 const LARGEST_INPUT: u64 = 64 << 20;
 
 /// Unknown parts of texts that a warning names.
 const NAMED: usize = 8;
 
-/// Reads a file, or stdin where its name is `-`, to its end: a prompt per line, or all of it as one where it is to be
-/// taken `whole`. Warns of what the tokenizer lacks.
+/// Reads a file, or stdin where its name is `-`, plain or gzipped, to its end: a prompt per line, or all of it as one
+/// where it is to be taken `whole`. Warns of what the tokenizer lacks.
 ///
 /// # Errors
-/// Refuses a file that is not there, an empty stdin, and an empty line where the tokenizer knows no line break; what is no
-/// text.
+/// Refuses a file that is not there, an input that is empty, and an empty line where the tokenizer knows no line break;
+/// what is no text, or too much of it.
 pub fn read(file: &Path, whole: bool, tokenizer: &Tokenizer) -> Result<Vec<String>> {
-    let (input, name) = match file == Path::new("-") {
-        true => (stdin(whole)?, "stdin".to_string()),
-        false => (source::read(file)?, file.display().to_string()),
-    };
-    let prompts = cut(&input, &name, whole, tokenizer)?;
+    if is_stdin(file) && std::io::stdin().is_terminal() {
+        let what = if whole { "a prompt" } else { "prompts, one per line," };
+        tracing::info!("reading {what} until Ctrl-D");
+    }
+    let name = input_name(file);
+    let prompts = cut(&text(open_input(file, &Arc::default())?, &name)?, &name, whole, tokenizer)?;
     warn_of_unknown(&prompts, tokenizer);
     Ok(prompts)
 }
 
-fn stdin(whole: bool) -> Result<String> {
-    let stdin = std::io::stdin().lock();
-    if stdin.is_terminal() {
-        let what = if whole { "a prompt" } else { "prompts, one per line," };
-        tracing::info!("reading {what} until Ctrl-D");
-    }
+fn text(input: impl Read, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
-    stdin.take(LARGEST_INPUT + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
-    ensure!(bytes.len() as u64 <= LARGEST_INPUT, "stdin holds more than {} MiB of prompts", LARGEST_INPUT >> 20);
-    text(bytes)
-}
-
-fn text(bytes: Vec<u8>) -> Result<String> {
+    input.take(LARGEST_INPUT + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    ensure!(bytes.len() as u64 <= LARGEST_INPUT, "{name} holds more than {} MiB of prompts", LARGEST_INPUT >> 20);
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        anyhow::anyhow!("stdin is not UTF-8 text: the byte at offset {offset} is out of place")
+        anyhow!("{name} is not UTF-8 text: the byte at offset {offset} is out of place")
     })
 }
 
@@ -93,6 +86,9 @@ mod tests {
     use super::*;
     use crate::data::options::TokenizerOptions;
     use crate::exit;
+    use flate2::{Compression, write::GzEncoder};
+    use std::fs;
+    use std::io::Write;
 
     #[test]
     fn lines_are_prompts() {
@@ -115,6 +111,23 @@ mod tests {
             assert!(error.to_string().contains(expected), "{error}");
         }
         assert_eq!(cut("a\n\nb", "stdin", true, &letters).unwrap().len(), 1);
-        assert!(text(b"ab\xff".to_vec()).unwrap_err().to_string().contains("offset 2"));
+        let error = |bytes: &[u8]| text(bytes, "a.txt").unwrap_err().to_string();
+        assert!(error(b"ab\xff").contains("a.txt is not UTF-8 text: the byte at offset 2"));
+        assert!(error(&vec![b'a'; LARGEST_INPUT as usize + 1]).contains("a.txt holds more than 64 MiB"));
+    }
+
+    #[test]
+    fn files_are_unpacked_and_capped_like_stdin() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |text: &[u8]| {
+            let mut packed = GzEncoder::new(fs::File::create(file.path()).unwrap(), Compression::fast());
+            packed.write_all(text).unwrap();
+            packed.finish().unwrap();
+            super::read(file.path(), true, &Tokenizer::byte())
+        };
+        assert_eq!(read("\u{feff}a\nb".as_bytes()).unwrap(), ["a\nb"]);
+        let text: Vec<u8> =
+            (0..LARGEST_INPUT as u32 / 4).flat_map(|number| format!("{number:07}\n").into_bytes()).collect();
+        assert!(read(&text).unwrap_err().to_string().contains("more than 64 MiB"));
     }
 }

@@ -1,6 +1,6 @@
 //! Outputs beside their references.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
 /// Hypotheses and the references of each.
 #[derive(Debug, Clone)]
@@ -12,23 +12,14 @@ pub struct Corpus<'a> {
 }
 
 impl<'a> Corpus<'a> {
-    /// A corpus of parallel lists: `references[k][i]` is the k-th reference of `hypotheses[i]`.
+    /// Hypotheses beside the references of each, as many lists as hypotheses; a list may be empty.
     ///
     /// # Errors
-    /// No hypothesis, no reference, or lists of unequal length.
-    pub fn new(hypotheses: Vec<&'a str>, references: &[Vec<&'a str>]) -> Result<Self> {
-        let count = hypotheses.len();
-        if count == 0 {
-            bail!("there is no hypothesis; expected one or more");
-        }
-        if references.is_empty() {
-            bail!("there is no reference; expected one or more for each hypothesis");
-        }
-        if let Some(k) = references.iter().position(|list| list.len() != count) {
-            let found = references[k].len();
-            bail!("{count} hypotheses stand beside {found} references of list {}; expected as many", k + 1);
-        }
-        let references = (0..count).map(|i| references.iter().map(|list| list[i]).collect()).collect();
+    /// No hypothesis, or lists of another number.
+    pub fn new(hypotheses: Vec<&'a str>, references: Vec<Vec<&'a str>>) -> Result<Self> {
+        let (count, found) = (hypotheses.len(), references.len());
+        ensure!(count > 0, "there is no hypothesis; expected one or more");
+        ensure!(count == found, "{count} hypotheses stand beside the references of {found}; expected as many");
         Ok(Self { hypotheses, references })
     }
 
@@ -55,10 +46,10 @@ mod tests {
 
     #[test]
     fn lists_are_parallel() {
-        let corpus = Corpus::new(vec!["a", "b"], &[vec!["c", "d"], vec!["e", "f"]]).unwrap();
-        assert_eq!(corpus.references, [["c", "e"], ["d", "f"]]);
-        assert_eq!(corpus.reference_count(), Some(2));
-        assert!(Corpus::new(vec!["a"], &[vec!["c", "d"]]).unwrap_err().to_string().contains("1 hypotheses stand"));
-        assert!(Corpus::new(vec!["a"], &[]).is_err() && Corpus::new(vec![], &[vec![]]).is_err());
+        let corpus = Corpus::new(vec!["a", "b"], vec![vec!["c", "e"], vec!["d", "f"]]).unwrap();
+        assert_eq!((corpus.len(), corpus.reference_count()), (2, Some(2)));
+        assert_eq!(Corpus::new(vec!["a", "b"], vec![vec!["c"], vec![]]).unwrap().reference_count(), None);
+        assert!(Corpus::new(vec!["a"], vec![vec![], vec![]]).unwrap_err().to_string().contains("1 hypotheses stand"));
+        assert!(Corpus::new(vec![], vec![]).is_err());
     }
 }

@@ -74,11 +74,6 @@ impl Statistics {
     }
 }
 
-/// The score of a corpus, in the metric's unit.
-pub fn corpus_score(metric: &dyn SegmentMetric, corpus: &Corpus) -> f64 {
-    Statistics::measure(metric, corpus, &|_| ()).score(metric)
-}
-
 /// The statistics of a metric that is a mean over segments: the segment's value and one segment.
 pub(super) fn one(value: f64) -> Vec<f64> {
     vec![value, 1.0]
@@ -90,8 +85,15 @@ pub(super) fn mean(sums: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// The score of hypotheses beside the references of each.
+    pub fn score_of(metric: &dyn SegmentMetric, hypotheses: &[&str], references: &[&[&str]]) -> f64 {
+        let references = references.iter().map(|references| references.to_vec()).collect();
+        let corpus = Corpus::new(hypotheses.to_vec(), references).unwrap();
+        Statistics::measure(metric, &corpus, &|_| ()).score(metric)
+    }
 
     struct Lengths;
 
@@ -113,9 +115,9 @@ mod tests {
     fn a_score_follows_from_sums() {
         let texts: Vec<String> = (0..100).map(|i| "x".repeat(i)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let corpus = Corpus::new(texts.clone(), &[texts]).unwrap();
-        assert_eq!(corpus_score(&Lengths, &corpus), 49.5);
+        let corpus = Corpus::new(texts, vec![vec![]; 100]).unwrap();
         let statistics = Statistics::measure(&Lengths, &corpus, &|_| ());
+        assert_eq!(statistics.score(&Lengths), 49.5);
         assert_eq!(statistics.sums([3, 3, 4].into_iter()), [10.0, 3.0]);
         assert_eq!(statistics.sentence_scores(&Lengths)[7], 7.0);
         assert_eq!((statistics.len(), mean(&[0.0, 0.0])), (100, 0.0));

@@ -151,7 +151,7 @@ mod tests {
     /// Right in these of 100 segments.
     fn statistics(right: Range<usize>) -> Statistics {
         let texts = (0..100).map(|i| if right.contains(&i) { "a" } else { "b" }).collect();
-        Statistics::measure(&Accuracy, &Corpus::new(texts, &[vec!["a"; 100]]).unwrap(), &|_| ())
+        Statistics::measure(&Accuracy, &Corpus::new(texts, vec![vec!["a"]; 100]).unwrap(), &|_| ())
     }
 
     const DRAWS: Draws = Draws { samples: 2000, seed: 1 };

@@ -10,6 +10,7 @@ use crate::data::order::TrainOrder;
 use crate::data::rows::Batch;
 use crate::data::tokenizer::Tokenizer;
 use crate::libtorch::replay::Replays;
+use crate::metrics::perplexity::{bits_per_byte, perplexity};
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
 use crate::model::vocabulary_loss::{Prediction, predict, vocabulary_loss};
@@ -250,9 +251,9 @@ impl Sums {
         Evaluation {
             tokens: self.tokens,
             loss,
-            perplexity: loss.exp(),
-            word_perplexity: (self.words > 0).then(|| (nats / self.words as f64).exp()),
-            bits_per_byte: (self.bytes > 0).then(|| nats / std::f64::consts::LN_2 / self.bytes as f64),
+            perplexity: perplexity(nats, self.tokens),
+            word_perplexity: (self.words > 0).then(|| perplexity(nats, self.words)),
+            bits_per_byte: (self.bytes > 0).then(|| bits_per_byte(nats, self.bytes)),
             metrics: BTreeMap::from([("accuracy".to_string(), right as f64 / self.tokens as f64)]),
             predictions,
         }

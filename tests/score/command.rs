@@ -37,6 +37,23 @@ fn gzip_and_stdin_read_as_plain_files() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_text() {
+    let place = Place::new(&[
+        ("out.txt", b"\xef\xbb\xbf1\n0\n"),
+        ("ref.txt", b"1\n0\n"),
+        ("answers.jsonl", b"\xef\xbb\xbf{\"answers\": [1]}\n{\"answers\": [0]}\n"),
+    ]);
+    for (metrics, references) in [("accuracy,f1,bleu", "ref.txt"), ("squad-em,multirc-em", "answers.jsonl")] {
+        let object =
+            place.json(&format!("--metric {metrics} --smooth none --hypotheses out.txt --references {references}"));
+        let same =
+            place.json(&format!("--metric {metrics} --smooth none --hypotheses ref.txt --references {references}"));
+        assert_eq!(object, same);
+    }
+    assert_eq!(place.json("--metric accuracy --hypotheses out.txt --references ref.txt")["accuracy"], 100.0);
+}
+
+#[test]
 fn a_table_without_json() {
     let printed = texts().prints("--metric bleu,meteor-exact-stem --hypotheses out.txt --references ref.txt");
     let lines: Vec<&str> = printed.lines().collect();
@@ -183,5 +200,5 @@ fn what_files_hold_is_an_error() {
     };
     fails("short.txt", &["out.txt has 2 lines and short.txt has 1"]);
     fails("empty.txt", &["empty.txt is empty"]);
-    fails("latin.txt", &["latin.txt, line 2: byte 4"]);
+    fails("latin.txt", &["latin.txt, line 2: not UTF-8 text"]);
 }

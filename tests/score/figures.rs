@@ -1,6 +1,7 @@
 //! Figures that `golden/make_golden.py` made with the reference programs.
 
 use serde_json::Value;
+use std::slice::from_ref;
 use synth::metrics::bleu::Bleu;
 use synth::metrics::chrf::Chrf;
 use synth::metrics::cider::CiderD;
@@ -31,9 +32,15 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
+/// Hypotheses beside lists of references.
+fn parallel<'a>(hypotheses: &'a Value, lists: &'a [Value]) -> Corpus<'a> {
+    let (hypotheses, lists) = (strings(hypotheses), lists.iter().map(strings).collect::<Vec<_>>());
+    let references = (0..hypotheses.len()).map(|i| lists.iter().map(|list| list[i]).collect()).collect();
+    Corpus::new(hypotheses, references).unwrap()
+}
+
 fn corpus(value: &Value) -> Corpus<'_> {
-    let references: Vec<_> = value["references"].as_array().unwrap().iter().map(strings).collect();
-    Corpus::new(strings(&value["hypotheses"]), &references).unwrap()
+    parallel(&value["hypotheses"], value["references"].as_array().unwrap())
 }
 
 /// The metric that a name of the golden file stands for, such as `bleu 13a lc exp`.
@@ -109,9 +116,7 @@ fn scores_of_labels_and_numbers() {
 #[test]
 fn comparisons_of_systems() {
     let value = &parse(include_str!("golden/systems.json"))[0];
-    let references = [strings(&value["references"])];
-    let system = Corpus::new(strings(&value["system"]), &references).unwrap();
-    let baseline = Corpus::new(strings(&value["baseline"]), &references).unwrap();
+    let [system, baseline] = ["system", "baseline"].map(|name| parallel(&value[name], from_ref(&value["references"])));
     for (name, expected) in [("bleu 13a mixed exp", "bleu"), ("chrf mixed", "chrf"), ("ter", "ter")] {
         let metric = metric(name, &system);
         let metric = metric.as_ref();
@@ -143,7 +148,7 @@ fn comparisons_of_systems() {
 #[test]
 fn a_system_beside_itself_differs_by_chance() {
     let value = &parse(include_str!("golden/systems.json"))[0];
-    let corpus = Corpus::new(strings(&value["system"]), &[strings(&value["references"])]).unwrap();
+    let corpus = parallel(&value["system"], from_ref(&value["references"]));
     let statistics = Statistics::measure(&Bleu::default(), &corpus, &|_| ());
     let draws = Draws { samples: 200, seed: 1 };
     for test in [significance::paired_bootstrap, significance::paired_randomization] {

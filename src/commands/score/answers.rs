@@ -45,7 +45,7 @@ pub fn texts<'a>(lines: &[&'a str]) -> Vec<Line<'a>> {
 /// # Errors
 /// JSON lines that hold anything else, with their number.
 pub fn parse<'a>(name: &str, lines: &[&'a str]) -> Result<Vec<Line<'a>>> {
-    let first = lines.first().map_or("", |line| line.trim_start_matches('\u{feff}'));
+    let first = lines.first().copied().unwrap_or_default();
     if !serde_json::from_str::<Value>(first).is_ok_and(|value| value.get("answers").is_some()) {
         return Ok(texts(lines));
     }
@@ -54,7 +54,7 @@ pub fn parse<'a>(name: &str, lines: &[&'a str]) -> Result<Vec<Line<'a>>> {
 }
 
 fn record(line: &str) -> Result<Line<'static>> {
-    let record: Record = serde_json::from_str(line.trim_start_matches('\u{feff}'))
+    let record: Record = serde_json::from_str(line)
         .map_err(|error| anyhow!("{error}; expected {{\"group\": ID, \"answers\": [TEXT, …]}}"))?;
     let text = |value: Value| match value {
         Value::String(text) => Ok(text),

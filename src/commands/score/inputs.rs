@@ -1,8 +1,9 @@
 //! The files of `synth score`, line beside line.
 
 use super::answers::{self, Line};
-use super::lines::{Text, is_stdin, name};
+use super::lines::Text;
 use crate::cli::ScoreArguments;
+use crate::data::source::{check_input, is_stdin};
 use crate::metrics::corpus::Corpus;
 use crate::refuse;
 use anyhow::{Context, Result, anyhow, bail};
@@ -26,9 +27,7 @@ impl Texts {
             refuse!("- stands for stdin, which only one file can be; name the others");
         }
         // What is not there is told before anything is read.
-        if let Some(path) = all.iter().find(|path| !is_stdin(path) && !path.exists()) {
-            refuse!("no such file: {}; expected a text file, or - for stdin", name(path));
-        }
+        all.iter().try_for_each(|path| check_input(path))?;
         Ok(Self {
             hypotheses: Text::read(&arguments.hypotheses)?,
             references: arguments.references.iter().map(|path| Text::read(path)).collect::<Result<_>>()?,
@@ -61,7 +60,7 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn new(text: &'a Text, answers: bool) -> Result<Self> {
-        let lines = text.lines();
+        let lines: Vec<&str> = text.lines.iter().map(String::as_str).collect();
         let lines = if answers { answers::parse(&text.name, &lines)? } else { answers::texts(&lines) };
         Ok(Self { name: &text.name, lines })
     }
@@ -101,7 +100,7 @@ impl<'a> Input<'a> {
     pub fn labels(&self) -> Result<Vec<&str>> {
         let mut texts = self.texts()?;
         for text in &mut texts {
-            *text = text.trim_start_matches('\u{feff}').trim();
+            *text = text.trim();
         }
         Ok(texts)
     }
@@ -151,7 +150,7 @@ impl Inputs<'_> {
         let of_line =
             |i: usize| self.references.iter().flat_map(move |input| &input.lines[i].answers).map(AsRef::as_ref);
         let references = (0..hypotheses.lines.len()).map(|i| of_line(i).collect()).collect();
-        Ok(Corpus { hypotheses: hypotheses.texts()?, references })
+        Corpus::new(hypotheses.texts()?, references)
     }
 
     /// The one file of references that metrics of labels and numbers have.

@@ -1,7 +1,6 @@
 //! From inputs to scores, metric by metric.
 
 use super::inputs::{Input, Inputs};
-use super::progress::Progress;
 use super::vectors;
 use crate::cli::{MetricChoice, ScoreArguments};
 use crate::metrics::accuracy::Accuracy;
@@ -17,7 +16,9 @@ use crate::metrics::signature::{Resampling, signature};
 use crate::metrics::significance::{self, Comparison, Draws, Interval};
 use crate::metrics::squad::Squad;
 use crate::metrics::ter::Ter;
+use crate::terminal::LateBar;
 use anyhow::{Result, bail};
+use std::sync::Mutex;
 
 /// What a metric says.
 pub struct Score {
@@ -84,8 +85,7 @@ pub fn score(
     };
     let Some(Resampling { samples, seed, .. }) = resampling(arguments) else { return Ok(score) };
     let draws = Draws { samples, seed };
-    let progress = Progress::new(&format!("{} resampled", score.name), samples);
-    let watch = |done| progress.set(done);
+    let watch = late_bar(&format!("{} resampled", score.name), samples);
     match &inputs.baseline {
         None => score.interval = Some(significance::confidence(metric, &statistics, draws, &watch)),
         Some(baseline) => {
@@ -109,8 +109,17 @@ pub fn sentence_scores(choice: MetricChoice, metric: &dyn SegmentMetric, inputs:
 }
 
 fn measure(name: &str, metric: &dyn SegmentMetric, corpus: &Corpus) -> Statistics {
-    let progress = Progress::new(name, corpus.len());
-    Statistics::measure(metric, corpus, &|done| progress.set(done))
+    Statistics::measure(metric, corpus, &late_bar(name, corpus.len()))
+}
+
+/// Moves a bar of `total` steps from any thread.
+fn late_bar(what: &str, total: usize) -> impl Fn(usize) + Sync + use<> {
+    let bar = Mutex::new(LateBar::new(what, total as u64));
+    move |done| {
+        if let Ok(mut bar) = bar.lock() {
+            bar.set(done as u64);
+        }
+    }
 }
 
 /// The corpus, with a reference for every segment where the metric needs one.

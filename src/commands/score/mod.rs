@@ -4,7 +4,6 @@ mod answers;
 mod inputs;
 mod lines;
 mod measure;
-mod progress;
 mod report;
 mod vectors;
 mod whole;

@@ -1,14 +1,16 @@
 //! Word vectors out of `--vectors`, a line at a time: such files are larger than memory may be.
 
 use super::inputs::Inputs;
-use super::lines::{self, name};
-use super::progress::Progress;
 use crate::cli::ScoreArguments;
+use crate::data::source::{Bytes, input_name, open_input};
 use crate::metrics::embedding::{Vectors, words};
 use crate::refuse;
+use crate::terminal::LateBar;
 use anyhow::{Context, Result};
 use std::collections::HashSet;
 use std::io::{BufReader, Read, Result as IoResult};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The vectors of the words of all inputs.
 ///
@@ -21,26 +23,25 @@ pub fn read(arguments: &ScoreArguments, inputs: &Inputs) -> Result<Vectors> {
     let all = [&inputs.hypotheses].into_iter().chain(&inputs.references).chain(&inputs.baseline);
     let texts = all.flat_map(|input| input.lines.iter().flat_map(|line| &line.answers));
     let wanted: HashSet<String> = texts.flat_map(|text| words(text)).collect();
-    let reader = lines::open(path)?;
-    // A gzipped file unpacks to more than its size; the bar then stays full for a while.
+    let progress = Arc::default();
+    let bytes = open_input(path, &progress)?;
     let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let counted = Counted { reader, read: 0, progress: Progress::new("vectors", size as usize) };
-    Vectors::read(BufReader::with_capacity(1 << 18, counted), &wanted)
-        .with_context(|| format!("cannot read {}", name(path)))
+    let watched = Watched { bytes, progress, bar: LateBar::bytes("vectors", size) };
+    Vectors::read(BufReader::with_capacity(1 << 18, watched), &wanted)
+        .with_context(|| format!("cannot read {}", input_name(path)))
 }
 
-/// Bytes that are counted as they are read.
-struct Counted<R> {
-    reader: R,
-    read: usize,
-    progress: Progress,
+/// Bytes that move a bar as they are read.
+struct Watched {
+    bytes: Bytes,
+    progress: Arc<AtomicU64>,
+    bar: LateBar,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> IoResult<usize> {
-        let count = self.reader.read(buffer)?;
-        self.read += count;
-        self.progress.set(self.read);
+        let count = self.bytes.read(buffer)?;
+        self.bar.set(self.progress.load(Ordering::Relaxed));
         Ok(count)
     }
 }

@@ -1,6 +1,7 @@
 //! The lines of a text file, one in memory at a time.
 
 use super::check_file;
+use super::input::{input_name, open_input};
 use super::stream::{self, Bytes, CHUNK, ReadOptions};
 use anyhow::{Context, Result, anyhow, bail};
 use std::io::{BufRead, BufReader, Read};
@@ -33,15 +34,27 @@ impl Lines {
     /// A refusal of what is no readable regular file.
     pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Self> {
         check_file(path)?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            reader: BufReader::with_capacity(CHUNK, stream::open(path, &options.progress)?),
+        Ok(Self::new(path.into(), stream::open(path, &options.progress)?, options))
+    }
+
+    /// Opens a file or pipe that is read once, or stdin, see [`open_input`].
+    ///
+    /// # Errors
+    /// Those of [`open_input`].
+    pub fn of_input(path: &Path, options: &ReadOptions) -> Result<Self> {
+        Ok(Self::new(input_name(path).into(), open_input(path, &options.progress)?, options))
+    }
+
+    fn new(path: PathBuf, bytes: Bytes, options: &ReadOptions) -> Self {
+        Self {
+            path,
+            reader: BufReader::with_capacity(CHUNK, bytes),
             options: options.clone(),
             number: 0,
             ended: true,
             bytes: Vec::new(),
             failed: false,
-        })
+        }
     }
 
     /// Puts the next line, without its end, into `line`; false where there is none.
@@ -95,7 +108,7 @@ pub(super) fn not_utf8(bytes: &[u8], offset: usize) -> String {
     let byte = bytes.get(offset).copied().unwrap_or_default();
     format!(
         "not UTF-8 text: the byte 0x{byte:02x} at offset {offset} of the line (counted from 0) begins no character; convert \
-         the file, or import it with `--encoding latin-1` if it is that"
+         the file (an import reads latin-1 with `--encoding latin-1`)"
     )
 }
 

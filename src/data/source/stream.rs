@@ -3,13 +3,13 @@
 use anyhow::{Context, Result};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::io::{self, BufReader, Chain, Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The first two bytes of every gzip file (RFC 1952).
-pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// A mark at the start of some UTF-8 files that belongs to no text.
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 /// Bytes read at a time.
@@ -60,22 +60,28 @@ impl Encoding {
 }
 
 /// A stream of a file's unpacked bytes.
-pub(in crate::data) type Bytes = Box<dyn Read + Send>;
+pub type Bytes = Box<dyn Read + Send>;
 
 /// Opens a file, unpacking it where it begins like gzip, without a byte order mark at its start. What is wrong with gzip
 /// data comes out as an error of the reader that says so in words.
 pub(in crate::data) fn open(path: &Path, progress: &Arc<AtomicU64>) -> Result<Bytes> {
     let cannot = || format!("cannot read {}", path.display());
+    unpacked(File::open(path).with_context(cannot)?, progress).with_context(cannot)
+}
+
+/// The same of any source.
+pub(super) fn unpacked(source: impl Read + Send + 'static, progress: &Arc<AtomicU64>) -> io::Result<Bytes> {
     let taken = Arc::new(AtomicU64::new(0));
-    let file = Counted { file: File::open(path).with_context(cannot)?, taken: taken.clone(), all: progress.clone() };
-    let mut reader = BufReader::with_capacity(CHUNK, file);
-    let gzipped = reader.fill_buf().with_context(cannot)?.starts_with(&GZIP_MAGIC);
-    let bytes: Bytes = if gzipped {
-        Box::new(Unpacked { decoder: MultiGzDecoder::new(reader), taken, given: 0 })
-    } else {
-        Box::new(reader)
-    };
-    without_mark(bytes).with_context(cannot)
+    let mut source = Counted { source: Box::new(source), ended: false, taken: taken.clone(), all: progress.clone() };
+    // A pipe may hand over less at first than the two bytes that tell.
+    let mut start = Vec::new();
+    (&mut source).take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
+    let gzipped = start == GZIP_MAGIC;
+    let reader = BufReader::with_capacity(CHUNK, Cursor::new(start).chain(source));
+    without_mark(match gzipped {
+        true => Box::new(Unpacked { decoder: MultiGzDecoder::new(reader), taken, given: 0 }),
+        false => Box::new(reader),
+    })
 }
 
 fn without_mark(mut bytes: Bytes) -> io::Result<Bytes> {
@@ -87,16 +93,21 @@ fn without_mark(mut bytes: Bytes) -> io::Result<Bytes> {
     Ok(Box::new(Cursor::new(start).chain(bytes)))
 }
 
-/// A file that counts what is read from it.
+/// A source that counts what is read from it, and stays at its end: a terminal could go on.
 struct Counted {
-    file: File,
+    source: Bytes,
+    ended: bool,
     taken: Arc<AtomicU64>,
     all: Arc<AtomicU64>,
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        if self.ended {
+            return Ok(0);
+        }
+        let count = self.source.read(buffer)?;
+        self.ended = count == 0 && !buffer.is_empty();
         self.taken.fetch_add(count as u64, Ordering::Relaxed);
         self.all.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
@@ -105,7 +116,7 @@ impl Read for Counted {
 
 /// Gzip data unpacked, up to a multiple of its size.
 struct Unpacked {
-    decoder: MultiGzDecoder<BufReader<Counted>>,
+    decoder: MultiGzDecoder<BufReader<Chain<Cursor<Vec<u8>>, Counted>>>,
     taken: Arc<AtomicU64>,
     given: u64,
 }

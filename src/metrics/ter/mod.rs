@@ -63,8 +63,7 @@ impl SegmentMetric for Ter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::corpus::Corpus;
-    use crate::metrics::segments::corpus_score;
+    use crate::metrics::segments::tests::score_of;
 
     #[test]
     fn a_shift_is_one_edit() {
@@ -76,11 +75,10 @@ mod tests {
     /// Figures of sacrebleu 2.6.0.
     #[test]
     fn figures_are_sacrebleus() {
-        let corpus = Corpus::new(vec!["d a b c", "x"], &[vec!["a b c D", "x y"]]).unwrap();
-        assert!((corpus_score(&Ter, &corpus) - 33.33333333333333).abs() < 1e-9);
-        let references = [vec!["a b c d e", "z"], vec!["q", ""]];
-        let corpus = Corpus::new(vec!["c d e a b", "x y"], &references).unwrap();
-        assert!((corpus_score(&Ter, &corpus) - 85.71428571428571).abs() < 1e-9);
+        let found = score_of(&Ter, &["d a b c", "x"], &[&["a b c D"], &["x y"]]);
+        assert!((found - 33.33333333333333).abs() < 1e-9);
+        let found = score_of(&Ter, &["c d e a b", "x y"], &[&["a b c d e", "q"], &["z", ""]]);
+        assert!((found - 85.71428571428571).abs() < 1e-9);
         assert_eq!((Ter.score(&[3.0, 0.0]), Ter.score(&[0.0, 0.0])), (100.0, 0.0));
     }
 }
