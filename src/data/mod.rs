@@ -19,3 +19,9 @@ pub mod splits;
 pub mod text;
 pub mod tokenizer;
 pub mod tokens;
+
+// Files as tests make them; some columns are for those of the hub alone.
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../../tests/hub/parquet_file.rs"]
+mod parquet_file;

@@ -23,7 +23,7 @@ pub struct Logits {
 /// A loss for each row; 0 where there is no target.
 #[derive(Debug)]
 pub struct Losses {
-    /// −log softmax(logits)[target], `[rows]`.
+    /// `−log softmax(logits)[target]`, `[rows]`.
     pub nats: Tensor,
     /// What the gradient is of, `[rows]`.
     pub objective: Tensor,

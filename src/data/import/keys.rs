@@ -223,7 +223,8 @@ fn kind(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{converted, failed, parquet_file};
+    use super::super::tests::{converted, failed};
+    use crate::data::parquet_file;
     use super::*;
 
     fn convert(path: &Path, keys: &Keys, options: &ReadOptions, take: Take) -> Result<()> {

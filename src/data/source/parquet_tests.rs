@@ -1,12 +1,7 @@
 use super::*;
-use parquet_file::{Column, file, lists, snappy, texts, zstd};
+use crate::data::parquet_file::{Column, file, lists, snappy, texts, zstd};
 use serde_json::json;
 use std::fs;
-
-// Some columns are for the tests of the hub alone.
-#[allow(dead_code)]
-#[path = "../../../tests/hub/parquet_file.rs"]
-mod parquet_file;
 
 const MIXED: &str = "message m {
     optional binary text (UTF8);
