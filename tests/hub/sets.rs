@@ -6,6 +6,7 @@ use super::{fetch, lines, message, online};
 use std::fs;
 use synth::data::card::Layout;
 use synth::data::hub::{Options, catalogue};
+use synth::data::source::open_input;
 
 fn serving(miniature: &Miniature) -> StandIn {
     let server = StandIn::start();
@@ -149,7 +150,7 @@ fn wikitext_is_the_original_text() {
         return;
     };
     let path = std::path::Path::new(&data).join("wikitext2-valid-test/wiki.valid.raw.gz");
-    let text = synth::data::source::read(&path).unwrap();
+    let text = std::io::read_to_string(open_input(&path, &Default::default()).unwrap()).unwrap();
     // As the hub's loading script makes rows of lines.
     let rows: Vec<&str> =
         text.split_inclusive('\n').map(|line| if line.trim().is_empty() { "" } else { line }).collect();
