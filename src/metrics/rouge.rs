@@ -2,7 +2,13 @@
 
 use super::segments::{SegmentMetric, mean, one};
 use super::signature::yes_or_no;
-use rougers::{Document, RougeScorer, RougeType, Tokenizer};
+use rougers::{RougeScorer, RougeType, Tokenizer};
+use std::borrow::Cow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes of one sentence times those of another from which on ROUGE-Lsum compares one pair at a time: its table takes
+/// 4 bytes for each pair of words, and a word with what ends it at least 2. This much is 64 MiB.
+const LARGE: usize = 1 << 26;
 
 /// What two texts are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +31,8 @@ pub struct Rouge {
     stemmer: bool,
     sentence_break: Option<String>,
     scorer: RougeScorer,
+    /// Held while a large table lies in memory.
+    large: Mutex<()>,
 }
 
 impl Rouge {
@@ -39,23 +47,35 @@ impl Rouge {
         };
         let scorer = RougeScorer::with_tokenizer(vec![overlap], Tokenizer::new(stemmer));
         let sentence_break = sentence_break.map(str::to_string);
-        Self { overlap, stemmer, sentence_break, scorer: scorer.expect("orders of one and two words exist") }
+        let scorer = scorer.expect("orders of one and two words exist");
+        Self { overlap, stemmer, sentence_break, scorer, large: Mutex::new(()) }
     }
 
-    fn document(&self, text: &str) -> Document {
+    /// The text with a sentence a line.
+    fn sentences<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.sentence_break {
-            Some(sentence_break) => self.scorer.document(&text.replace(sentence_break, "\n")),
-            None => self.scorer.document(text),
+            Some(sentence_break) => text.replace(sentence_break, "\n").into(),
+            None => text.into(),
         }
+    }
+
+    /// Waits where comparing the texts takes a large table.
+    fn alone(&self, one: &str, other: &str) -> Option<MutexGuard<'_, ()>> {
+        let longest = |text: &str| text.split('\n').map(str::len).max().unwrap_or(0);
+        let large = self.overlap == RougeType::LSum && longest(one).saturating_mul(longest(other)) > LARGE;
+        large.then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl SegmentMetric for Rouge {
     /// The F1 of the reference that has the best.
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
-        let hypothesis = self.document(hypothesis);
+        let text = self.sentences(hypothesis);
+        let hypothesis = self.scorer.document(&text);
         let f1 = |reference: &&str| {
-            let scores = self.scorer.score_documents(&self.document(reference), &hypothesis);
+            let reference = self.sentences(reference);
+            let _alone = self.alone(&text, &reference);
+            let scores = self.scorer.score_documents(&self.scorer.document(&reference), &hypothesis);
             scores.get(self.overlap).map_or(0.0, |score| score.fmeasure)
         };
         one(references.iter().map(f1).fold(0.0, f64::max))
@@ -89,5 +109,13 @@ mod tests {
             assert!((found - expected).abs() < 1e-9, "{overlap:?}: {found}");
         }
         assert!((score(Overlap::RougeLsum, &["the dogs were running<n>home"]) - 80.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn large_tables_come_one_at_a_time() {
+        let (long, lines) = ("word ".repeat(2000), "word\n".repeat(2000));
+        let waits = |overlap, one: &str, other: &str| Rouge::new(overlap, true, None).alone(one, other).is_some();
+        assert!(waits(Overlap::RougeLsum, &long, &long));
+        assert!(!waits(Overlap::RougeLsum, &long, &lines) && !waits(Overlap::RougeL, &long, &long));
     }
 }

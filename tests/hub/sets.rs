@@ -4,9 +4,9 @@ use super::miniatures::{Miniature, converted_personachat, miniature};
 use super::stand_in::{StandIn, commit_of};
 use super::{fetch, lines, message, online};
 use std::fs;
-use std::io::Read;
 use synth::data::card::Layout;
 use synth::data::hub::{Options, catalogue};
+use synth::data::source::open_input;
 
 fn serving(miniature: &Miniature) -> StandIn {
     let server = StandIn::start();
@@ -150,8 +150,7 @@ fn wikitext_is_the_original_text() {
         return;
     };
     let path = std::path::Path::new(&data).join("wikitext2-valid-test/wiki.valid.raw.gz");
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    let text = std::io::read_to_string(open_input(&path, &Default::default()).unwrap()).unwrap();
     // As the hub's loading script makes rows of lines.
     let rows: Vec<&str> =
         text.split_inclusive('\n').map(|line| if line.trim().is_empty() { "" } else { line }).collect();

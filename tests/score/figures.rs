@@ -6,13 +6,14 @@ use synth::metrics::bleu::Bleu;
 use synth::metrics::chrf::Chrf;
 use synth::metrics::cider::CiderD;
 use synth::metrics::corpus::Corpus;
+use synth::metrics::embedding::{EmbeddingAverage, Vectors};
 use synth::metrics::meteor::MeteorExactStem;
 use synth::metrics::rouge::{Overlap, Rouge};
 use synth::metrics::segments::{SegmentMetric, Statistics};
 use synth::metrics::significance::{self, Draws};
 use synth::metrics::squad::Squad;
 use synth::metrics::ter::Ter;
-use synth::metrics::{accuracy, correlation, f1, matthews};
+use synth::metrics::{accuracy, correlation, distinct, f1, matthews, multirc};
 
 /// Points; the programs themselves agree with each other no better.
 const TOLERANCE: f64 = 1e-9;
@@ -88,6 +89,71 @@ fn scores_of_hard_lines() {
         }
     }
     assert!(compared > 2000, "{compared}");
+}
+
+/// A line of 10,000 words and one that differs, by the recipe of `make_golden.py`.
+fn long_lines() -> (String, String) {
+    let mut state = 1_u64;
+    let draw = |_| {
+        state = (state * 1_103_515_245 + 12_345) % (1 << 31);
+        format!("w{}", (state >> 16) % 500)
+    };
+    let reference: Vec<String> = (0..10_000).map(draw).collect();
+    let kept = reference.iter().enumerate().filter(|(at, _)| at % 7 != 0).map(|(_, word)| word);
+    let changed = kept.enumerate().map(|(at, word)| if at % 13 == 0 { format!("x{}", at % 11) } else { word.clone() });
+    let mut hypothesis: Vec<String> = changed.collect();
+    (0..hypothesis.len() - 1).step_by(17).for_each(|at| hypothesis.swap(at, at + 1));
+    (hypothesis.join(" "), reference.join(" "))
+}
+
+#[test]
+fn scores_of_lines_of_10_000_words() {
+    let (hypothesis, reference) = long_lines();
+    let corpus = Corpus::new(vec![&hypothesis], vec![vec![&reference]]).unwrap();
+    let scores = parse(include_str!("golden/long.json")).remove(0);
+    for (name, expected) in scores.as_object().unwrap() {
+        let metric = metric(name, &corpus);
+        let found = Statistics::measure(metric.as_ref(), &corpus, &|_| ()).score(metric.as_ref());
+        let expected = expected.as_f64().unwrap();
+        assert!((found - expected).abs() < TOLERANCE, "{name}: {found}, expected {expected}");
+    }
+    assert_eq!(scores.as_object().unwrap().len(), 7);
+}
+
+/// Metrics whose reference program is no package: their formula in numpy, scikit-learn and NLTK.
+#[test]
+fn scores_by_formula() {
+    let value = parse(include_str!("golden/lists.json")).remove(0);
+    let close = |name: &str, found: f64, expected: &Value| {
+        let expected = expected.as_f64().unwrap();
+        assert!((found - expected).abs() < TOLERANCE, "{name}: {found}, expected {expected}");
+    };
+    let answers = &value["multirc"];
+    let [predicted, expected] =
+        ["predicted", "expected"].map(|key| serde_json::from_value::<Vec<Vec<bool>>>(answers[key].clone()).unwrap());
+    close("multirc-f1a", multirc::f1a(&predicted, &expected), &answers["scores"]["multirc-f1a"]);
+    close("multirc-em", multirc::exact_match(&predicted, &expected), &answers["scores"]["multirc-em"]);
+
+    let corpus = corpus(&value["texts"]);
+    for (order, name) in [(1, "distinct-1"), (2, "distinct-2")] {
+        close(name, distinct::distinct(&corpus.hypotheses, order), &value["texts"]["distinct"][name]);
+    }
+    let embedding = &value["texts"]["embedding"];
+    let vectors = embedding["vectors"].as_object().unwrap();
+    let line = |(word, numbers): (&String, &Value)| {
+        let numbers: Vec<String> = numbers.as_array().unwrap().iter().map(Value::to_string).collect();
+        format!("{word} {}\n", numbers.join(" "))
+    };
+    let wanted = vectors.keys().cloned().collect();
+    let file: String = vectors.iter().map(line).collect();
+    let metric = EmbeddingAverage { vectors: Vectors::read(file.as_bytes(), &wanted).unwrap() };
+    let statistics = Statistics::measure(&metric, &corpus, &|_| ());
+    close("embedding-average", statistics.score(&metric), &embedding["scores"]["corpus"]);
+    let lines = statistics.sentence_scores(&metric);
+    lines
+        .iter()
+        .zip(embedding["scores"]["lines"].as_array().unwrap())
+        .for_each(|(found, line)| close("line", *found, line));
 }
 
 #[test]

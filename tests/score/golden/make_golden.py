@@ -4,7 +4,9 @@
     python make_golden.py CIDER_SCORER     # nlgeval/pycocoevalcap/cider/cider_scorer.py of nlg-eval
 
 texts.json: corpora of hard lines with their scores; labels.json: lists of labels and numbers with theirs;
-systems.json: two systems of 300 lines with sacrebleu's intervals and p-values.
+systems.json: two systems of 300 lines with sacrebleu's intervals and p-values; long.json: scores of one line of 10,000
+words, which the tests make by the same recipe (rouge-score takes minutes and gigabytes for it); lists.json: metrics
+whose reference program cannot be installed, by their formula in numpy, with scikit-learn's F1 and NLTK's words.
 """
 
 import importlib.util
@@ -18,6 +20,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+from nltk.tokenize import NLTKWordTokenizer
 from nltk.translate.meteor_score import meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU, CHRF, TER
@@ -176,6 +180,71 @@ def texts(cider_module):
     return made
 
 
+def long_lines():
+    """Words of a linear congruential generator; in the hypothesis some are missing, replaced or swapped."""
+    state, reference = 1, []
+    for _ in range(10_000):
+        state = (state * 1103515245 + 12345) % 2**31
+        reference.append(f"w{(state >> 16) % 500}")
+    kept = [word for at, word in enumerate(reference) if at % 7]
+    hypothesis = [f"x{at % 11}" if at % 13 == 0 else word for at, word in enumerate(kept)]
+    for at in range(0, len(hypothesis) - 1, 17):
+        hypothesis[at], hypothesis[at + 1] = hypothesis[at + 1], hypothesis[at]
+    return " ".join(hypothesis), " ".join(reference)
+
+
+def long_scores():
+    hypothesis, reference = long_lines()
+    metrics = {"bleu 13a mixed exp": BLEU(), "chrf mixed": CHRF(), "chrf++ mixed": CHRF(word_order=2)}
+    scores = {name: metric.corpus_score([hypothesis], [[reference]]).score for name, metric in metrics.items()}
+    for name in ("rouge1", "rouge2", "rougeL", "rougeLsum"):
+        measured = RougeScorer([name], use_stemmer=True).score(reference, hypothesis)
+        scores[f"{name} stem"] = 100 * measured[name].fmeasure
+    return scores
+
+
+def multirc():
+    """SuperGLUE: F1 over all answers, and questions with every answer right."""
+    rng = random.Random(17)
+    expected = [[rng.random() < 0.5 for _ in range(rng.randrange(1, 8))] for _ in range(80)]
+    predicted = [[right if rng.random() < 0.85 else not right for right in answers] for answers in expected]
+    scores = {
+        "multirc-f1a": 100 * f1_score(np.concatenate(expected), np.concatenate(predicted)),
+        "multirc-em": 100 * float(np.mean([own == right for own, right in zip(predicted, expected)])),
+    }
+    return {"predicted": predicted, "expected": expected, "scores": scores}
+
+
+def distinct(lines):
+    """Li et al. (2016): different n-grams of all lines per 100 words."""
+    lines = [line.split() for line in lines]
+    total = sum(map(len, lines))
+    different = lambda order: {tuple(words[at : at + order]) for words in lines for at in range(len(words) - order + 1)}
+    return {f"distinct-{order}": 100 * len(different(order)) / total for order in (1, 2)}
+
+
+def embedding(hypotheses, references):
+    """Cosines of summed word vectors; a third of the words has none and takes the mean of all."""
+    rng, cut = random.Random(19), NLTKWordTokenizer().tokenize
+    words = sorted({word for line in hypotheses + references for word in cut(line)})
+    known = [word for word in words if rng.random() < 0.67 and word.split() == [word]]
+    vectors = {word: [round(rng.gauss(0, 1), 3) for _ in range(8)] for word in known}
+    table = {word: np.float32(vector) for word, vector in vectors.items()}
+    unknown = np.float32(np.mean([np.float64(vector) for vector in table.values()], axis=0))
+    sums = lambda line: sum(np.float64(table.get(word, unknown)) for word in cut(line))
+    cosine = lambda own, other: float(own @ other / np.linalg.norm(own) / np.linalg.norm(other))
+    lines = [cosine(sums(own), sums(other)) for own, other in zip(hypotheses, references)]
+    return {"vectors": vectors, "scores": mean_of(lines)}
+
+
+def lists():
+    rng = random.Random(23)
+    lines = [line for line in LINES if line.strip()]
+    hypotheses, references = ([changed(rng, line) or "x" for line in lines] for _ in range(2))
+    texts = {"hypotheses": hypotheses, "references": [references], "distinct": distinct(hypotheses)}
+    return {"multirc": multirc(), "texts": texts | {"embedding": embedding(hypotheses, references)}}
+
+
 def labels():
     rng = random.Random(11)
     made = []
@@ -233,7 +302,8 @@ def main():
     spec = importlib.util.spec_from_file_location("cider_scorer", sys.argv[1])
     cider_module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(cider_module)
-    for name, made in (("texts", texts(cider_module)), ("labels", labels()), ("systems", systems())):
+    all_made = {"texts": texts(cider_module), "labels": labels(), "systems": systems(), "lists": lists(), "long": long_scores()}
+    for name, made in all_made.items():
         (FOLDER / f"{name}.json").write_text(json.dumps(made, ensure_ascii=True, indent=0) + "\n")
 
 
