@@ -223,8 +223,9 @@ fn kind(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{converted, failed, parquet_file};
+    use super::super::tests::{converted, failed};
     use super::*;
+    use crate::data::source::parquet::tests::parquet_file;
 
     fn convert(path: &Path, keys: &Keys, options: &ReadOptions, take: Take) -> Result<()> {
         plan(path, Container::JsonLines, keys, false, options)?.convert(path, options, take)

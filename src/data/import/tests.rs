@@ -5,11 +5,6 @@ use crate::data::datasets::Prepared;
 use crate::exit::code;
 use std::fs;
 
-// Some columns are for the tests of the hub alone.
-#[allow(dead_code)]
-#[path = "../../../tests/hub/parquet_file.rs"]
-pub(super) mod parquet_file;
-
 /// A file of this text, converted: the records as JSON.
 pub(super) fn converted(text: &str, convert: impl Fn(&Path, &ReadOptions, Take) -> Result<()>) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();

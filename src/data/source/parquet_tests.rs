@@ -6,7 +6,7 @@ use std::fs;
 // Some columns are for the tests of the hub alone.
 #[allow(dead_code)]
 #[path = "../../../tests/hub/parquet_file.rs"]
-mod parquet_file;
+pub(in crate::data) mod parquet_file;
 
 const MIXED: &str = "message m {
     optional binary text (UTF8);
