@@ -276,4 +276,4 @@ fn float(value: f64) -> Result<Value> {
 
 #[cfg(test)]
 #[path = "parquet_tests.rs"]
-mod tests;
+pub(in crate::data) mod tests;
