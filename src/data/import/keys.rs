@@ -224,8 +224,8 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{converted, failed};
-    use crate::data::parquet_file;
     use super::*;
+    use crate::data::parquet_file;
 
     fn convert(path: &Path, keys: &Keys, options: &ReadOptions, take: Take) -> Result<()> {
         plan(path, Container::JsonLines, keys, false, options)?.convert(path, options, take)
