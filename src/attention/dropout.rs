@@ -4,6 +4,7 @@
 //! (sample · heads + head)·N + i, and j; never on the path, the block or the device. `docs/formats.md` has the hash.
 
 use super::scores::rows_of;
+use crate::kernels::dropout::threshold;
 use crate::libtorch::dropout::drop_into;
 use crate::randomness::{DropoutKey, HASH_MULTIPLIERS, signed, xor_shift};
 use std::ops::Range;
@@ -43,7 +44,7 @@ impl<'a> Dropout<'a> {
         Some(Draws {
             rows: rows.view([batch, heads, n, 1]),
             columns,
-            threshold: ((self.probability * 2f64.powi(32)).round() as i64 + i64::from(i32::MIN)).min(i32::MAX.into()),
+            threshold: i64::from(threshold(self.probability)),
         })
     }
 }

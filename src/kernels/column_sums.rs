@@ -9,7 +9,7 @@ pub fn column_sums(partial: &Tensor, outputs: [Option<&Tensor>; 3]) {
     let (rows, columns) = (partial.size()[0], partial.numel() as i64 / partial.size()[0].max(1));
     let each = outputs.iter().flatten().map(|output| output.numel() as i64).next().unwrap_or(columns);
     debug_assert!(outputs.iter().flatten().all(|output| output.kind() == Kind::Float));
-    let text = Text::new("column_sums.cu", include_str!("cuda/column_sums.cu"), &[("OUTPUT", &"float")]);
+    let text = Text::new("column_sums.cu", include_str!("cuda/column_sums.cu"), &[]);
     Launch::new(&text, "column_sums", [(columns + 31) / 32, 1, 1], [32, 32, 1])
         .tensor(partial)
         .int(rows)
@@ -18,6 +18,5 @@ pub fn column_sums(partial: &Tensor, outputs: [Option<&Tensor>; 3]) {
         .optional(outputs[1])
         .optional(outputs[2])
         .int(each)
-        .int(0)
         .run();
 }

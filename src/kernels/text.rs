@@ -46,7 +46,7 @@ impl Text {
         let gpt2 = [("VOCABULARY", "50257"), ("THREADS", "640"), ("VECTORS", "10")];
         let activation = |kind| [("WIDTH", "2048"), ("NUMBER", "bf16"), ("ACTIVATION", kind)];
         vec![
-            text("column_sums.cu", include_str!("cuda/column_sums.cu"), &[("OUTPUT", "float")]),
+            text("column_sums.cu", include_str!("cuda/column_sums.cu"), &[]),
             text("dropout_hashes.cu", include_str!("cuda/dropout_hashes.cu"), &[]),
             text("add_norm.cu", norm, &[narrow, rows].concat()),
             text("add_norm.cu", norm, &[wide, rows].concat()),

@@ -1,8 +1,8 @@
 // The last step of sums over rows: each block of the kernel before left one row of partial sums.
 //
-// partial [rows, columns] float32 -> up to three outputs of `each` columns side by side, null where not wanted; in
-// OUTPUT's kind. With `add` they are added to what is there. Blocks of 32 x 32 threads, one for 32 columns.
-KERNEL column_sums(const float* partial, int rows, int columns, OUTPUT* first, OUTPUT* second, OUTPUT* third, int each, int add) {
+// partial [rows, columns] -> up to three outputs of `each` columns side by side, null where not wanted; all float32. Blocks
+// of 32 x 32 threads, one for 32 columns.
+KERNEL column_sums(const float* partial, int rows, int columns, float* first, float* second, float* third, int each) {
   SHARED float sums[32][33];
   int column = blockIdx.x * 32 + threadIdx.x;
   float sum = 0.f;
@@ -13,9 +13,7 @@ KERNEL column_sums(const float* partial, int rows, int columns, OUTPUT* first, O
   if (threadIdx.y || column >= columns) return;
   sum = 0.f;
   for (int i = 0; i < 32; ++i) sum += sums[i][threadIdx.x];
-  OUTPUT* to = column < each ? first : column < 2 * each ? second : third;
-  if (!to) return;
-  to += column % each;
-  from_float(*to, add ? to_float(*to) + sum : sum);
+  float* to = column < each ? first : column < 2 * each ? second : third;
+  if (to) to[column % each] = sum;
 }
 EXPORT(column_sums)
