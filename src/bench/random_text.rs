@@ -89,7 +89,7 @@ impl Task for RandomText {
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
         let (rows, length) = (self.batches.rows as i64, self.batches.order.blocks().block() as i64);
-        self.model.attention_paths(rows, length, Pass { compute, dropout: Some(&key) })
+        self.model.attention_paths(rows, length, Pass { dropout: Some(&key), ..Pass::evaluation(compute) })
     }
 
     fn has(&self, split: Split) -> bool {

@@ -16,6 +16,8 @@ pub mod embedding;
 #[cfg(test)]
 mod host;
 mod launch;
+pub mod narrow;
+pub mod product;
 pub mod shared_softmax;
 mod text;
 pub mod vocabulary_loss;

@@ -10,28 +10,39 @@ use tch::{Device, Kind, Tensor};
 #[derive(Debug)]
 pub struct DropoutKey {
     words: Tensor, // int32 [2]
-    layers: Option<DropoutStreams>,
-    /// What was hashed so far for `layers`: numbers of rows and columns, and the hashes of both, int32 `[layers, rows +
-    /// columns]`.
-    hashed: RefCell<Vec<([i64; 2], Tensor)>>,
+    places: Option<DropoutStreams>,
+    /// What was hashed so far for `places`: the group, its numbers of rows and columns, and the hashes of both, int32
+    /// `[places, rows + columns]`.
+    hashed: RefCell<Vec<(usize, [i64; 2], Tensor)>>,
 }
 
-/// The numbers that set the dropout masks of a model's attentions apart, on its device.
-#[derive(Debug)]
+/// The numbers that set the dropout masks of a model's places apart, on its device.
+#[derive(Debug, Clone)]
 pub struct DropoutStreams {
-    numbers: Arc<[u64]>,
-    words: Tensor, // int32 [layers, 2]
+    groups: Arc<[Group]>,
+}
+
+/// Places whose masks have the same shape.
+#[derive(Debug)]
+struct Group {
+    numbers: Vec<u64>,
+    words: Tensor, // int32 [places, 2]
 }
 
 impl DropoutStreams {
-    /// The layers with these numbers.
-    pub fn new(numbers: Vec<u64>, device: Device) -> Self {
-        let words: Vec<i32> = numbers.iter().copied().flat_map(halves).collect();
-        Self { words: Tensor::from_slice(&words).view([-1, 2]).to_device(device), numbers: numbers.into() }
+    /// Groups of places with these numbers; the masks of a group have one shape.
+    pub fn new(groups: Vec<Vec<u64>>, device: Device) -> Self {
+        let group = |numbers: Vec<u64>| {
+            let words: Vec<i32> = numbers.iter().copied().flat_map(halves).collect();
+            Group { numbers, words: Tensor::from_slice(&words).view([-1, 2]).to_device(device) }
+        };
+        Self { groups: groups.into_iter().map(group).collect() }
     }
 
-    fn share(&self) -> Self {
-        Self { numbers: self.numbers.clone(), words: self.words.shallow_clone() }
+    /// The group of `number` and its place in it.
+    fn find(&self, number: u64) -> Option<(usize, usize)> {
+        let place = |group: &Group| group.numbers.iter().position(|known| *known == number);
+        self.groups.iter().enumerate().find_map(|(i, group)| Some((i, place(group)?)))
     }
 }
 
@@ -45,13 +56,13 @@ impl DropoutKey {
 
     /// The key whose lower and upper half lie in `words`, int32 `[2]`, also when they change.
     pub fn of(words: Tensor) -> Self {
-        Self { words, layers: None, hashed: RefCell::default() }
+        Self { words, places: None, hashed: RefCell::default() }
     }
 
-    /// The same key for one pass through `layers`: their hashes are computed together, which on a GPU costs as many
-    /// launches as those of one layer, and once. The words must not change meanwhile.
-    pub fn for_pass(&self, layers: &DropoutStreams) -> Self {
-        Self { layers: Some(layers.share()), ..Self::of(self.words.shallow_clone()) }
+    /// The same key for one pass through `places`: the hashes of a group are computed together, which on a GPU costs as
+    /// many launches as those of one place, and once. The words must not change meanwhile.
+    pub fn for_pass(&self, places: &DropoutStreams) -> Self {
+        Self { places: Some(places.clone()), ..Self::of(self.words.shallow_clone()) }
     }
 
     /// The device of the key, and so of the masks.
@@ -59,11 +70,11 @@ impl DropoutKey {
         self.words.device()
     }
 
-    /// Hashes of the numbers of rows and of columns for the masks of layer `number`, int32 `[rows]` and `[columns]`.
+    /// Hashes of the numbers of rows and of columns for the masks of place `number`, int32 `[rows]` and `[columns]`.
     pub fn hashes(&self, number: u64, [rows, columns]: [i64; 2]) -> [Tensor; 2] {
-        let known = self.layers.as_ref().and_then(|layers| {
-            let place = layers.numbers.iter().position(|known| *known == number)?;
-            Some(self.of_all(layers, [rows, columns]).get(place as i64))
+        let known = self.places.as_ref().and_then(|places| {
+            let (group, place) = places.find(number)?;
+            Some(self.of_group(group, &places.groups[group], [rows, columns]).get(place as i64))
         });
         let all = known.unwrap_or_else(|| {
             let word = |i| self.words.narrow(0, i, 1).bitwise_xor(i64::from(halves(number)[i as usize]));
@@ -72,19 +83,19 @@ impl DropoutKey {
         [all.narrow(0, 0, rows), all.narrow(0, rows, columns)]
     }
 
-    fn of_all(&self, layers: &DropoutStreams, counts: [i64; 2]) -> Tensor {
+    fn of_group(&self, number: usize, group: &Group, counts: [i64; 2]) -> Tensor {
         let mut hashed = self.hashed.borrow_mut();
-        if let Some((_, found)) = hashed.iter().find(|(known, _)| *known == counts) {
+        if let Some((.., found)) = hashed.iter().find(|(known, sizes, _)| (*known, *sizes) == (number, counts)) {
             return found.shallow_clone();
         }
-        let new = hash(layers.words.bitwise_xor_tensor(&self.words), counts);
-        hashed.push((counts, new.shallow_clone()));
+        let new = hash(group.words.bitwise_xor_tensor(&self.words), counts);
+        hashed.push((number, counts, new.shallow_clone()));
         new
     }
 }
 
-/// For each layer the hashes of rows and columns, int32 `[layers, rows + columns]`, from `words` `[layers, 2]`: key ^
-/// layer. Counters and words are brought side by side first, so that each hash is computed once for all.
+/// For each place the hashes of rows and columns, int32 `[places, rows + columns]`, from `words` `[places, 2]`: key ^
+/// place. Counters and words are brought side by side first, so that each hash is computed once for all.
 fn hash(words: Tensor, [rows, columns]: [i64; 2]) -> Tensor {
     let words = counter_hash(words);
     let [low, high] = [0, 1].map(|half| words.narrow(1, half, 1));
@@ -104,23 +115,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_together_have_the_hashes_of_each_alone() {
+    fn places_together_have_the_hashes_of_each_alone() {
         let numbers = [1, u64::MAX, 0x0123_4567_89ab_cdef];
         let alone = DropoutKey::of(Tensor::from_slice(&[-5i32, 77]));
-        let together = alone.for_pass(&DropoutStreams::new(numbers.to_vec(), Device::Cpu));
+        let together = alone.for_pass(&DropoutStreams::new(vec![numbers[..2].to_vec(), numbers[2..].to_vec()], Device::Cpu));
         for counts in [[12, 5], [7, 9], [12, 5]] {
             for number in numbers.into_iter().chain([3]) {
                 assert_eq!(together.hashes(number, counts), alone.hashes(number, counts), "{number}, {counts:?}");
             }
         }
-        assert_eq!(together.hashed.borrow().len(), 2);
+        assert_eq!(together.hashed.borrow().len(), 4);
     }
 
     #[test]
     fn a_pass_reads_the_words_anew() {
         let words = Tensor::from_slice(&[1i32, 2]);
-        let (key, layers) = (DropoutKey::of(words.shallow_clone()), DropoutStreams::new(vec![4], Device::Cpu));
-        let hashes = || key.for_pass(&layers).hashes(4, [3, 3]);
+        let (key, places) = (DropoutKey::of(words.shallow_clone()), DropoutStreams::new(vec![vec![4]], Device::Cpu));
+        let hashes = || key.for_pass(&places).hashes(4, [3, 3]);
         let before = hashes();
         words.shallow_clone().copy_(&Tensor::from_slice(&[1i32, 3]));
         assert_ne!(hashes(), before);

@@ -186,7 +186,7 @@ impl Task for LanguageModeling {
 
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
-        let pass = Pass { compute, dropout: Some(&key) };
+        let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
         self.model.attention_paths(self.rows as i64, self.train.order.blocks().block() as i64, pass)
     }
 

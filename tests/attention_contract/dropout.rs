@@ -14,7 +14,7 @@ fn key(seed: u64, step: u64, micro_batch: u64) -> DropoutKey {
 }
 
 fn train(attention: &SynthesizedAttention, x: &Tensor, key: &DropoutKey) -> Tensor {
-    let pass = Pass { compute: NumberKind::Double, dropout: Some(key) };
+    let pass = Pass { dropout: Some(key), ..Pass::evaluation(NumberKind::Double) };
     attention.forward(x, &Mask::causal(), pass).unwrap()
 }
 

@@ -19,7 +19,7 @@ fn layer_peak(kind: &str, hidden: i64, n: i64, dropout: f64, compute: Kind) -> i
     let key = DropoutKey::start(1, 0, 0, Device::Cuda(0));
     let before = cuda_memory(0).unwrap().allocated;
     reset_cuda_peak(0).unwrap();
-    let y = layer.forward(&x, &Mask::causal(), Pass { compute, dropout: Some(&key) }).unwrap();
+    let y = layer.forward(&x, &Mask::causal(), Pass { dropout: Some(&key), ..Pass::evaluation(compute) }).unwrap();
     y.sum(Kind::Float).backward();
     cuda_memory(0).unwrap().peak_allocated - before
 }
