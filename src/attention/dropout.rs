@@ -4,8 +4,10 @@
 //! (sample · heads + head)·N + i, and j; never on the path, the block or the device. `docs/formats.md` has the hash.
 
 use super::scores::rows_of;
+use crate::kernels::dropout::{Draw, threshold};
 use crate::libtorch::dropout::drop_into;
-use crate::randomness::{DropoutKey, HASH_MULTIPLIERS, signed, xor_shift};
+use crate::kernels::dropout::DropoutKey;
+use crate::randomness::{HASH_MULTIPLIERS, signed, xor_shift};
 use std::ops::Range;
 use tch::{Device, Tensor};
 
@@ -36,6 +38,11 @@ impl<'a> Dropout<'a> {
         1.0 / (1.0 - self.probability())
     }
 
+    /// The same draws for weights as one matrix `[rows, m]`, as kernels take them.
+    pub fn matrix(self, [rows, m]: [i64; 2]) -> Option<Draw> {
+        Draw::new(self.key?, self.layer, self.probability, [rows, m])
+    }
+
     /// The draws for weights `[batch, heads, n, m]`; `None` where nothing is dropped.
     pub fn draws(self, (batch, heads): (i64, i64), (n, m): (i64, i64)) -> Option<Draws> {
         let key = self.key.filter(|_| self.probability > 0.0)?;
@@ -43,7 +50,7 @@ impl<'a> Dropout<'a> {
         Some(Draws {
             rows: rows.view([batch, heads, n, 1]),
             columns,
-            threshold: ((self.probability * 2f64.powi(32)).round() as i64 + i64::from(i32::MIN)).min(i32::MAX.into()),
+            threshold: i64::from(threshold(self.probability)),
         })
     }
 }

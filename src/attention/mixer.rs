@@ -3,7 +3,7 @@
 use super::attend::Path;
 use super::mask::Mask;
 use crate::kernels::narrow::NarrowCopies;
-use crate::randomness::DropoutKey;
+use crate::kernels::dropout::DropoutKey;
 use anyhow::Result;
 use tch::{Kind, Tensor};
 

@@ -3,7 +3,7 @@
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Dimensions, Kind, Mask, Pass, Path, SynthesizedAttention, TokenMixer};
 use crate::parameters::Parameters;
-use crate::randomness::DropoutKey;
+use crate::kernels::dropout::DropoutKey;
 use crate::train::options::Precision;
 use anyhow::Result;
 use serde::Serialize;

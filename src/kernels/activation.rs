@@ -160,7 +160,7 @@ mod tests {
     use super::super::host::with_kernels;
     use super::*;
     use crate::libtorch::autograd::backward;
-    use crate::randomness::DropoutKey;
+    use crate::kernels::dropout::DropoutKey;
     use tch::Device;
 
     /// The output and the gradients of x and bias, in float64.

@@ -1,10 +1,13 @@
 //! Dropout of a matrix by a counter hash: which numbers are dropped follows from the micro-batch's key, a number of the
 //! place in the model, the row and the column, in whatever a kernel or its twin computes. `docs/formats.md` has the hash.
 
-use super::Launch;
+mod key;
+
+use super::{Launch, Text, new, takes};
 use crate::libtorch::autograd::attach_backward;
 use crate::libtorch::dropout::drop_into;
-use crate::randomness::{DropoutKey, HASH_MULTIPLIERS, derive, signed, xor_shift};
+use crate::randomness::{HASH_MULTIPLIERS, derive, signed, xor_shift};
+pub use key::{DropoutKey, DropoutStreams};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// A place in a model where numbers are dropped.
@@ -85,6 +88,26 @@ impl Draw {
         let [rows, columns] = [&self.rows, &self.columns].map(Tensor::shallow_clone);
         Self { rows, columns, ..*self }
     }
+}
+
+/// The hashes of `rows` and `columns` for places whose words are `places` `[count, 2]`, of the key in `words` `[2]`: int32
+/// `[count, rows + columns]`; `None` where no kernel runs.
+fn hashes_by_kernel(words: &Tensor, places: &Tensor, [rows, columns]: [i64; 2]) -> Option<Tensor> {
+    if !takes(words) {
+        return None;
+    }
+    let (words, places) = (words.contiguous(), places.contiguous());
+    let hashes = new(&words, &[places.size()[0], rows + columns], Kind::Int);
+    let text = Text::new("dropout_hashes.cu", include_str!("cuda/dropout_hashes.cu"), &[]);
+    let blocks = [(rows + columns + 255) / 256, places.size()[0], 1];
+    Launch::new(&text, "dropout_hashes", blocks, [256, 1, 1])
+        .tensor(&words)
+        .tensor(&places)
+        .tensor(&hashes)
+        .int(rows)
+        .int(columns)
+        .run();
+    Some(hashes)
 }
 
 /// What a hash, read as a signed number, must fall below for its number to be dropped.

@@ -170,7 +170,7 @@ mod tests {
     use super::super::host::with_kernels;
     use super::*;
     use crate::libtorch::autograd::backward;
-    use crate::randomness::DropoutKey;
+    use crate::kernels::dropout::DropoutKey;
     use tch::Device;
 
     fn run(tokens: &Tensor, numbers: [&Tensor; 3], positions: bool, probability: f64, kinds: [Kind; 2]) -> Vec<Tensor> {

@@ -14,7 +14,7 @@ mod device;
 pub mod dropout;
 pub mod embedding;
 #[cfg(test)]
-mod host;
+pub(crate) mod host;
 mod launch;
 pub mod narrow;
 pub mod product;

@@ -63,6 +63,11 @@ pub fn wide(a: &Tensor, b: &Tensor) -> Tensor {
     if on_cuda_in_bfloat16(a) { a.mm_dtype(b, Kind::Float) } else { a.mm(b) }
 }
 
+/// Products of matrices in pairs, `[count, …]`, in float32.
+pub fn wide_batches(a: &Tensor, b: &Tensor) -> Tensor {
+    if on_cuda_in_bfloat16(a) { a.bmm_dtype(b, Kind::Float) } else { a.bmm(b).to_kind(Kind::Float) }
+}
+
 /// Adds `a·b` to `sum`, as [`wide`] computes it.
 ///
 /// # Panics

@@ -1,5 +1,7 @@
 //! The decoder-only model: causal blocks over one sequence, and the projection to the vocabulary.
 
+#[cfg(test)]
+mod kernel_tests;
 mod prepared;
 mod state;
 
@@ -14,7 +16,7 @@ use crate::kernels::add_norm::Branch;
 use crate::kernels::dropout::Place;
 use crate::kernels::embedding::{Tables, embedding};
 use crate::parameters::{Init, Parameters, Role, Scope};
-use crate::randomness::DropoutStreams;
+use crate::kernels::dropout::DropoutStreams;
 use anyhow::{Result, ensure};
 pub use prepared::{Bucket, PreparedDecoder, Step};
 pub use state::DecoderState;

@@ -13,7 +13,7 @@ use crate::model::Decoder;
 use crate::model::options::ModelOptions;
 use crate::model::vocabulary_loss::{Prediction, predict, vocabulary_loss};
 use crate::parameters::Parameters;
-use crate::randomness::DropoutKey;
+use crate::kernels::dropout::DropoutKey;
 use crate::runs::Split;
 use anyhow::{Context, Result};
 use std::cell::RefCell;

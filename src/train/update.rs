@@ -7,7 +7,7 @@ use super::meter::Sums;
 use super::optimizer::AdamW;
 use crate::attention::Pass;
 use crate::libtorch::optimizer::LearningRate;
-use crate::randomness::DropoutKey;
+use crate::kernels::dropout::DropoutKey;
 use crate::tasks::Task;
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};

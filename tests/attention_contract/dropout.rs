@@ -5,7 +5,7 @@ use crate::each_layer;
 use synth::attention::options::AttentionOptions;
 use synth::attention::{Dimensions, Kind, Mask, Pass, SynthesizedAttention, TokenMixer};
 use synth::parameters::Parameters;
-use synth::randomness::DropoutKey;
+use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind as NumberKind, Tensor};
 
 /// The key sets libtorch's generator, too, from which nothing here is drawn.

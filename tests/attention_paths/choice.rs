@@ -4,7 +4,7 @@ use crate::attention_layers::{D_MODEL, EVALUATION, Layer, TESTED, normal};
 use crate::cases::cases;
 use synth::attention::attend::choose;
 use synth::attention::{Mask, Pass, Path, Scores, TokenMixer};
-use synth::randomness::DropoutKey;
+use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
 #[test]

@@ -1,6 +1,7 @@
 //! What dropout masks come from: the key of a micro-batch, and the hashes that follow from it.
 
-use super::{counter_hash, derive, signed};
+use super::hashes_by_kernel;
+use crate::randomness::{counter_hash, derive, signed};
 use std::cell::RefCell;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -77,8 +78,9 @@ impl DropoutKey {
             Some(self.of_group(group, &places.groups[group], [rows, columns]).get(place as i64))
         });
         let all = known.unwrap_or_else(|| {
-            let word = |i| self.words.narrow(0, i, 1).bitwise_xor(i64::from(halves(number)[i as usize]));
-            hash(Tensor::cat(&[word(0), word(1)], 0).view([1, 2]), [rows, columns]).get(0)
+            // Of numbers that the host hands on with a launch: a step that is recorded copies none from its memory.
+            let half = |i: usize| self.words.narrow(0, 0, 1).zeros_like().bitwise_or(i64::from(halves(number)[i]));
+            self.hash(&Tensor::cat(&[half(0), half(1)], 0).view([1, 2]), [rows, columns]).get(0)
         });
         [all.narrow(0, 0, rows), all.narrow(0, rows, columns)]
     }
@@ -88,9 +90,16 @@ impl DropoutKey {
         if let Some((.., found)) = hashed.iter().find(|(known, sizes, _)| (*known, *sizes) == (number, counts)) {
             return found.shallow_clone();
         }
-        let new = hash(group.words.bitwise_xor_tensor(&self.words), counts);
+        let new = self.hash(&group.words, counts);
         hashed.push((number, counts, new.shallow_clone()));
         new
+    }
+}
+
+impl DropoutKey {
+    fn hash(&self, places: &Tensor, counts: [i64; 2]) -> Tensor {
+        let kernel = hashes_by_kernel(&self.words, places, counts);
+        kernel.unwrap_or_else(|| hash(places.bitwise_xor_tensor(&self.words), counts))
     }
 }
 
@@ -125,6 +134,14 @@ mod tests {
             }
         }
         assert_eq!(together.hashed.borrow().len(), 4);
+    }
+
+    #[test]
+    fn the_kernel_hashes_as_plain_operations_do() {
+        let places = DropoutStreams::new(vec![vec![3, u64::MAX / 7, 1 << 63]], Device::Cpu);
+        let key = DropoutKey::of(Tensor::from_slice(&[-5i32, 77])).for_pass(&places);
+        let of_all = || [3, u64::MAX / 7, 1 << 63].map(|number| key.for_pass(&places).hashes(number, [300, 77]));
+        assert_eq!(crate::kernels::host::with_kernels(of_all), of_all());
     }
 
     #[test]
