@@ -4,9 +4,9 @@
 //! (sample · heads + head)·N + i, and j; never on the path, the block or the device. `docs/formats.md` has the hash.
 
 use super::scores::rows_of;
+use crate::kernels::dropout::DropoutKey;
 use crate::kernels::dropout::{Draw, threshold};
 use crate::libtorch::dropout::drop_into;
-use crate::kernels::dropout::DropoutKey;
 use crate::randomness::{HASH_MULTIPLIERS, signed, xor_shift};
 use std::ops::Range;
 use tch::{Device, Tensor};

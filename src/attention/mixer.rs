@@ -2,8 +2,8 @@
 
 use super::attend::Path;
 use super::mask::Mask;
-use crate::kernels::narrow::NarrowCopies;
 use crate::kernels::dropout::DropoutKey;
+use crate::kernels::narrow::NarrowCopies;
 use anyhow::Result;
 use tch::{Kind, Tensor};
 

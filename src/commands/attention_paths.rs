@@ -2,8 +2,8 @@
 
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Dimensions, Kind, Mask, Pass, Path, SynthesizedAttention, TokenMixer};
-use crate::parameters::Parameters;
 use crate::kernels::dropout::DropoutKey;
+use crate::parameters::Parameters;
 use crate::train::options::Precision;
 use anyhow::Result;
 use serde::Serialize;

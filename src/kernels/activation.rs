@@ -123,7 +123,13 @@ impl Kernels {
         output
     }
 
-    fn backward(&self, upstream: &Tensor, kept: &Tensor, bias: Option<&Tensor>, draw: Option<&Draw>) -> [Option<Tensor>; 2] {
+    fn backward(
+        &self,
+        upstream: &Tensor,
+        kept: &Tensor,
+        bias: Option<&Tensor>,
+        draw: Option<&Draw>,
+    ) -> [Option<Tensor>; 2] {
         let upstream = upstream.contiguous();
         let gradient = upstream.empty_like();
         let (blocks, threads) = self.grid(SHARES);
@@ -159,12 +165,18 @@ impl Kernels {
 mod tests {
     use super::super::host::with_kernels;
     use super::*;
-    use crate::libtorch::autograd::backward;
     use crate::kernels::dropout::DropoutKey;
+    use crate::libtorch::autograd::backward;
     use tch::Device;
 
     /// The output and the gradients of x and bias, in float64.
-    fn run(numbers: [&Tensor; 3], kind: Kind, activation: Activation, with_bias: bool, probability: f64) -> Vec<Tensor> {
+    fn run(
+        numbers: [&Tensor; 3],
+        kind: Kind,
+        activation: Activation,
+        with_bias: bool,
+        probability: f64,
+    ) -> Vec<Tensor> {
         let float = if kind == Kind::Double { Kind::Double } else { Kind::Float };
         let leaf = |x: &Tensor, kind: Kind| x.to_kind(kind).detach().set_requires_grad(true);
         let (x, bias) = (leaf(numbers[0], kind), leaf(numbers[1], float));
@@ -188,7 +200,9 @@ mod tests {
                 [(Kind::Float, 37, 64), (Kind::BFloat16, 37, 77), (Kind::Float, 5, 77), (Kind::BFloat16, 70, 2304)]
             {
                 for (bias, probability) in [(true, 0.1), (false, 0.3), (true, 0.0)] {
-                    let draw = |shape: &[i64]| Tensor::randn(shape, (Kind::Double, Device::Cpu)).to_kind(kind).to_kind(Kind::Double);
+                    let draw = |shape: &[i64]| {
+                        Tensor::randn(shape, (Kind::Double, Device::Cpu)).to_kind(kind).to_kind(Kind::Double)
+                    };
                     let (x, b, upstream) = (draw(&[rows, width]), draw(&[width]), draw(&[rows, width]));
                     let expected = run([&x, &b, &upstream], Kind::Double, activation, bias, probability);
                     let found = with_kernels(|| run([&x, &b, &upstream], kind, activation, bias, probability));

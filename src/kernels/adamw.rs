@@ -153,7 +153,10 @@ fn words(gradients: &[Tensor], numbers: &[i64], decay: &[f64], offset: i64) -> (
     halves[..AT_ONCE + 1].fill(i32::MAX as u32);
     let mut first = 0;
     for (i, gradient) in gradients.iter().enumerate() {
-        assert!(gradient.is_contiguous() && gradient.numel() as i64 == numbers[i], "a gradient of its parameter's size");
+        assert!(
+            gradient.is_contiguous() && gradient.numel() as i64 == numbers[i],
+            "a gradient of its parameter's size"
+        );
         pointers[i] = gradient.data_ptr() as u64;
         halves[i] = first as u32;
         halves[AT_ONCE + 1 + i] = numbers[i] as u32;
@@ -199,18 +202,21 @@ mod tests {
             approx::assert_relative_eq!(norm.double_value(&[0]), whole.double_value(&[]), max_relative = 1e-6);
             scale(&gradients, &((whole + 1e-6).reciprocal() * CONSTANTS.clip_norm).clamp_max(1.0)).unwrap();
             for i in 0..sizes.len() {
-                let constants = AdamWConstants { betas: CONSTANTS.betas, eps: CONSTANTS.epsilon, weight_decay: decay(i) };
+                let constants =
+                    AdamWConstants { betas: CONSTANTS.betas, eps: CONSTANTS.epsilon, weight_decay: decay(i) };
                 let lists = [&expected[i], &gradients[i], &first[i], &second[i]].map(|x| vec![x.shallow_clone()]);
                 let lists = lists.each_ref().map(Vec::as_slice);
                 fused_adamw(lists, &steps[i], LearningRate::Host(0.01), constants, &Tensor::from(0f32)).unwrap();
             }
         }
-        let mut checked = vec![(&state.parameters, &expected, 1e-5), (&state.first, &first, 1e-5), (&state.second, &second, 1e-5)];
+        let mut checked =
+            vec![(&state.parameters, &expected, 1e-5), (&state.first, &first, 1e-5), (&state.second, &second, 1e-5)];
         let narrow = state.narrow.as_ref().unwrap();
         checked.push((narrow, &expected, 4e-3));
         for (buffer, expected, bound) in checked {
             for (part, expected) in layout.parts(buffer).iter().zip(expected) {
-                let difference = ((part.to_kind(Kind::Double) - expected).abs().max() / expected.abs().max()).double_value(&[]);
+                let difference =
+                    ((part.to_kind(Kind::Double) - expected).abs().max() / expected.abs().max()).double_value(&[]);
                 assert!(difference < bound, "{difference}");
             }
         }

@@ -115,7 +115,8 @@ impl Kernels {
     fn run(self, stream: &Tensor, branch: Option<Branch<'_>>, norm: Norm<'_>) -> (Tensor, Tensor) {
         let (branch, bias, draw) = branch.map_or((None, None, None), |b| (Some(b.x), b.bias, b.draw));
         let (sum, output, kept) = no_grad(|| self.forward(stream, branch, bias, norm, draw));
-        let inputs: Vec<&Tensor> = [Some(stream), Some(norm.weight), norm.bias, branch, bias].into_iter().flatten().collect();
+        let inputs: Vec<&Tensor> =
+            [Some(stream), Some(norm.weight), norm.bias, branch, bias].into_iter().flatten().collect();
         let wanted = [true, true, norm.bias.is_some(), branch.is_some(), bias.is_some()];
         let backward = move |upstream: &[Tensor]| {
             let gradients = no_grad(|| self.backward(&upstream[0], &upstream[1], &kept));
@@ -154,14 +155,8 @@ impl Kernels {
             .float(norm.epsilon)
             .dropout(draw.as_ref())
             .run();
-        let kept = Kept {
-            sum: sum.detach(),
-            mean,
-            deviation,
-            weight: norm.weight.detach(),
-            draw,
-            joined: branch.is_some(),
-        };
+        let kept =
+            Kept { sum: sum.detach(), mean, deviation, weight: norm.weight.detach(), draw, joined: branch.is_some() };
         (sum, output, kept)
     }
 
@@ -202,7 +197,8 @@ impl Kernels {
             let gradient = kept.draw.as_ref().map_or_else(|| of_sum.shallow_clone(), |draw| draw.apply(of_sum));
             gradient.to_kind(self.kind)
         });
-        let of_bias = of_branch.as_ref().map(|gradient| gradient.sum_dim_intlist([0i64].as_slice(), false, Kind::Float));
+        let of_bias =
+            of_branch.as_ref().map(|gradient| gradient.sum_dim_intlist([0i64].as_slice(), false, Kind::Float));
         [Some(of_sum.shallow_clone()), None, None, of_branch, of_bias]
     }
 }

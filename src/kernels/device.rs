@@ -58,8 +58,7 @@ impl Gpu {
             return Err("this build has no CUDA headers".to_string());
         }
         // SAFETY: both only try to load a library.
-        let (driver, compiler) =
-            unsafe { (sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present()) };
+        let (driver, compiler) = unsafe { (sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present()) };
         if !driver {
             return Err("the NVIDIA driver's libcuda was not found".to_string());
         }
@@ -139,9 +138,8 @@ pub fn launch(
     let stream = stream(index)?;
     // SAFETY: the arguments are as many and of such sizes as the kernel's, which the tests on the host check; tensors
     // stay until the allocator hands their memory to work on the same stream.
-    let launched = unsafe {
-        result::launch_kernel(function, (x, y, z), (across, down, deep), 0, stream.cast(), &mut arguments)
-    };
+    let launched =
+        unsafe { result::launch_kernel(function, (x, y, z), (across, down, deep), 0, stream.cast(), &mut arguments) };
     launched.map_err(|error| error.to_string())
 }
 

@@ -70,7 +70,8 @@ impl Draw {
     pub(super) fn clear(&self, x: &Tensor) -> Tensor {
         if x.device() == Device::Cpu && matches!(x.kind(), Kind::Float | Kind::Double) {
             let (x, cleared) = (x.contiguous(), x.empty_like().contiguous());
-            drop_into(&cleared, &x, &self.rows, &self.columns, self.threshold).unwrap_or_else(|error| panic!("{error}"));
+            drop_into(&cleared, &x, &self.rows, &self.columns, self.threshold)
+                .unwrap_or_else(|error| panic!("{error}"));
             return cleared * self.scale;
         }
         let mut hash = self.rows.view([-1, 1]).bitwise_xor_tensor(&self.columns) * signed(HASH_MULTIPLIERS[0]);

@@ -169,8 +169,8 @@ impl Kernels {
 mod tests {
     use super::super::host::with_kernels;
     use super::*;
-    use crate::libtorch::autograd::backward;
     use crate::kernels::dropout::DropoutKey;
+    use crate::libtorch::autograd::backward;
     use tch::Device;
 
     fn run(tokens: &Tensor, numbers: [&Tensor; 3], positions: bool, probability: f64, kinds: [Kind; 2]) -> Vec<Tensor> {
@@ -218,7 +218,8 @@ mod tests {
         let _turn = crate::randomness::lock_generator_for_test();
         tch::manual_seed(7);
         let options = (Kind::Double, Device::Cpu);
-        let (tokens, table) = (Tensor::randint(5, [7, 30], (Kind::Int64, Device::Cpu)), Tensor::randn([5, 24], options));
+        let (tokens, table) =
+            (Tensor::randint(5, [7, 30], (Kind::Int64, Device::Cpu)), Tensor::randn([5, 24], options));
         let (places, upstream) = (Tensor::randn([30, 24], options), Tensor::randn([210, 24], options));
         let numbers = [&table, &places, &upstream];
         let once = || with_kernels(|| run(&tokens, numbers, true, 0.1, [Kind::Float, Kind::Float]));

@@ -144,7 +144,13 @@ mod tests {
     use tch::Device;
 
     /// Losses and gradient, in float64.
-    fn run(logits: &Tensor, targets: &Tensor, weight: Option<&Tensor>, objective: Objective, kind: Kind) -> Vec<Tensor> {
+    fn run(
+        logits: &Tensor,
+        targets: &Tensor,
+        weight: Option<&Tensor>,
+        objective: Objective,
+        kind: Kind,
+    ) -> Vec<Tensor> {
         let size = logits.size();
         let mut buffer = Logits::new(logits, size[0], size[1], kind);
         buffer.matrix().copy_(logits);

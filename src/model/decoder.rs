@@ -13,10 +13,10 @@ use crate::attention::options::AttentionOptions;
 use crate::attention::projection::project;
 use crate::attention::{Kind, Mask, Pass, Path, SynthesizedAttention, TokenMixer};
 use crate::kernels::add_norm::Branch;
+use crate::kernels::dropout::DropoutStreams;
 use crate::kernels::dropout::Place;
 use crate::kernels::embedding::{Tables, embedding};
 use crate::parameters::{Init, Parameters, Role, Scope};
-use crate::kernels::dropout::DropoutStreams;
 use anyhow::{Result, ensure};
 pub use prepared::{Bucket, PreparedDecoder, Step};
 pub use state::DecoderState;
@@ -114,11 +114,7 @@ impl Decoder {
     fn embed(&self, tokens: &Tensor, first: i64, pass: Pass<'_>) -> Tensor {
         let [batch, count, width] = [tokens.size()[0], tokens.size()[1], self.embedding.size()[1]];
         let positions = self.positions.rows(first, count);
-        let tables = Tables {
-            tokens: &self.embedding,
-            factor: self.positions.factor(),
-            positions: positions.as_ref(),
-        };
+        let tables = Tables { tokens: &self.embedding, factor: self.positions.factor(), positions: positions.as_ref() };
         let draw = self.dropout.draw(pass.dropout, [batch * count, width]);
         embedding(tokens, tables, draw, self.embedding.kind())
     }

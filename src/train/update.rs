@@ -6,8 +6,8 @@
 use super::meter::Sums;
 use super::optimizer::AdamW;
 use crate::attention::Pass;
-use crate::libtorch::optimizer::LearningRate;
 use crate::kernels::dropout::DropoutKey;
+use crate::libtorch::optimizer::LearningRate;
 use crate::tasks::Task;
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -63,7 +63,10 @@ impl Update<'_> {
             // Also those of a record that failed on the way.
             self.optimizer.forget_gradients()?;
         }
-        let loss = self.task.loss(arrays, Pass { compute: self.compute, dropout: Some(&inputs.dropout), copies: self.optimizer.copies() })?;
+        let loss = self.task.loss(
+            arrays,
+            Pass { compute: self.compute, dropout: Some(&inputs.dropout), copies: self.optimizer.copies() },
+        )?;
         (&loss / inputs.tokens.to_kind(loss.kind())).f_backward()?;
         sums.add_loss(&loss.detach());
         Ok(())

@@ -4,8 +4,8 @@ use crate::attention_layers::{D_MODEL, EVALUATION, HEAD_WIDTH, MAX_LENGTH, diffe
 use crate::each_layer;
 use synth::attention::options::AttentionOptions;
 use synth::attention::{Dimensions, Kind, Mask, Pass, SynthesizedAttention, TokenMixer};
-use synth::parameters::Parameters;
 use synth::kernels::dropout::DropoutKey;
+use synth::parameters::Parameters;
 use tch::{Device, Kind as NumberKind, Tensor};
 
 /// The key sets libtorch's generator, too, from which nothing here is drawn.

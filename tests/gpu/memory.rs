@@ -3,9 +3,9 @@
 use crate::gpu;
 use synth::attention::options::AttentionOptions;
 use synth::attention::{Dimensions, Mask, Pass, SynthesizedAttention, TokenMixer};
+use synth::kernels::dropout::DropoutKey;
 use synth::libtorch::memory::{cuda_memory, reset_cuda_peak};
 use synth::parameters::Parameters;
-use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
 /// Most bytes in tensors during a forward and backward pass of one layer over a batch of one.

@@ -31,7 +31,8 @@ impl Start {
     pub fn read(plan: &Plan, task: &dyn Task) -> Result<Self> {
         let checkpoints = Checkpoints::new(plan.folder().join("checkpoints"));
         let last = checkpoints.pointed(Pointer::Last)?;
-        let optimizer = AdamW::new(task.parameters(), &plan.experiment.optimizer, plan.experiment.train.precision.compute())?;
+        let optimizer =
+            AdamW::new(task.parameters(), &plan.experiment.optimizer, plan.experiment.train.precision.compute())?;
         let now = setup::computed_on(plan.device);
         let fixed = plan.experiment.train.deterministic && plan.device != Device::Cpu;
         let Some(step) = last else {

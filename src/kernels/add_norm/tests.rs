@@ -1,7 +1,7 @@
 use super::super::host::with_kernels;
 use super::*;
-use crate::libtorch::autograd::backward;
 use crate::kernels::dropout::DropoutKey;
+use crate::libtorch::autograd::backward;
 use tch::Device;
 
 const ROWS: i64 = 21;
@@ -100,7 +100,8 @@ fn kernels_equal_plain_operations_in_float64() {
 
 #[test]
 fn the_kernels_are_what_ran() {
-    let [x, weight] = [Tensor::ones([3, 16], (Kind::Float, Device::Cpu)), Tensor::ones([16], (Kind::Float, Device::Cpu))];
+    let [x, weight] =
+        [Tensor::ones([3, 16], (Kind::Float, Device::Cpu)), Tensor::ones([16], (Kind::Float, Device::Cpu))];
     let norm = Norm { weight: &weight, bias: None, root_mean_square: false, epsilon: 1e-5 };
     assert!(with_kernels(|| Kernels::of(&x, None, norm, Kind::BFloat16)).is_some());
     assert!(Kernels::of(&x, None, norm, Kind::BFloat16).is_none());

@@ -37,7 +37,8 @@ unsafe fn binary(program: sys::nvrtcProgram, target: &str) -> Result<Vec<u8>, St
     unsafe {
         if let Err(error) = result::compile_program(program, &options) {
             let log = result::get_program_log(program).unwrap_or_default();
-            let log = if log.is_empty() { String::new() } else { CStr::from_ptr(log.as_ptr()).to_string_lossy().into() };
+            let log =
+                if log.is_empty() { String::new() } else { CStr::from_ptr(log.as_ptr()).to_string_lossy().into() };
             return Err(format!("NVRTC: {error:?}\n{log}"));
         }
         let mut size = 0;

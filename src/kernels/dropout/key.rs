@@ -127,7 +127,8 @@ mod tests {
     fn places_together_have_the_hashes_of_each_alone() {
         let numbers = [1, u64::MAX, 0x0123_4567_89ab_cdef];
         let alone = DropoutKey::of(Tensor::from_slice(&[-5i32, 77]));
-        let together = alone.for_pass(&DropoutStreams::new(vec![numbers[..2].to_vec(), numbers[2..].to_vec()], Device::Cpu));
+        let together =
+            alone.for_pass(&DropoutStreams::new(vec![numbers[..2].to_vec(), numbers[2..].to_vec()], Device::Cpu));
         for counts in [[12, 5], [7, 9], [12, 5]] {
             for number in numbers.into_iter().chain([3]) {
                 assert_eq!(together.hashes(number, counts), alone.hashes(number, counts), "{number}, {counts:?}");

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::attention::options::AttentionOptions;
+use crate::kernels::dropout::DropoutKey;
 use crate::kernels::host::with_kernels;
 use crate::model::options::{Activation, Positions};
 use crate::model::vocabulary_loss::vocabulary_loss;
-use crate::kernels::dropout::DropoutKey;
 use tch::{Device, Kind as Number};
 
 const VOCABULARY: i64 = 37;
@@ -61,7 +61,8 @@ fn gradients_of_models_are_those_of_plain_operations() {
             assert!(gap < 2e-5, "{gap} in float32: {kind}, {model:?}");
             // In bfloat16 no further from float64 than plain operations are.
             let bf16 = [Number::Float, Number::BFloat16];
-            let (kernels, plain) = (with_kernels(|| gradients(model, &attention, bf16)), gradients(model, &attention, bf16));
+            let (kernels, plain) =
+                (with_kernels(|| gradients(model, &attention, bf16)), gradients(model, &attention, bf16));
             let (kernels, plain) = (distance(&kernels, &expected), distance(&plain, &expected));
             assert!(kernels < 1.5 * plain.max(0.01), "{kernels} against {plain} in bfloat16: {kind}, {model:?}");
         }
