@@ -156,7 +156,7 @@ impl Kernels {
         let eights = (self.width + 7) / 8;
         let across = eights.min(THREADS);
         let down = THREADS / across;
-        let shares = self.rows.min(most).min(4 * SHARES).max(1);
+        let shares = self.rows.min(most).clamp(1, 4 * SHARES);
         ([(eights + across - 1) / across, (shares + down - 1) / down, 1], [across, down, 1])
     }
 }

@@ -180,7 +180,7 @@ mod tests {
     /// Updates of parameters of these sizes, beside libtorch's in float64.
     fn compare(sizes: &[i64]) {
         let options = (Kind::Double, Device::Cpu);
-        let decay = |i: usize| if i % 2 == 0 { 0.1 } else { 0.0 };
+        let decay = |i: usize| if i.is_multiple_of(2) { 0.1 } else { 0.0 };
         let layout = FlatLayout::new(sizes.iter().enumerate().map(|(i, size)| (*size, decay(i))));
         let zeros = || Tensor::zeros([layout.size()], (Kind::Float, Device::Cpu));
         let narrow = Some(zeros().to_kind(Kind::BFloat16));
