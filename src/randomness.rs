@@ -3,9 +3,6 @@
 //! Each use derives from (seed, purpose, numbers such as step and micro-batch), so that a run goes on
 //! after an interruption without the state of any generator.
 
-mod dropout;
-
-pub use dropout::{DropoutKey, DropoutStreams};
 use sha2::{Digest, Sha256};
 use tch::Tensor;
 

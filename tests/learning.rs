@@ -10,7 +10,7 @@ use synth::train::optimizer::AdamW;
 use synth::train::options::OptimizerOptions;
 use tch::{Device, Kind as NumberKind, Tensor};
 
-const PASS: Pass<'static> = Pass { compute: NumberKind::Float, dropout: None };
+const PASS: Pass<'static> = Pass { compute: NumberKind::Float, dropout: None, copies: None };
 const D_MODEL: i64 = 32;
 const BATCH: i64 = 64;
 /// Samples on which accuracy is measured, none of them trained on but by chance.
@@ -55,7 +55,7 @@ impl Model {
 
     fn train(&self, steps: usize, lr: f64, mut draw: impl FnMut(i64) -> Samples) {
         let options = OptimizerOptions { weight_decay: 0.0, ..Default::default() };
-        let adamw = AdamW::new(&self.parameters, &options).unwrap();
+        let adamw = AdamW::new(&self.parameters, &options, NumberKind::Float).unwrap();
         let skip = Tensor::from(0f32);
         for step in 0..steps {
             let samples = draw(BATCH);
@@ -63,7 +63,8 @@ impl Model {
             let logits = self.forward(&samples).flatten(0, 1);
             logits.cross_entropy_for_logits(&samples.answers.view([-1])).backward();
             // Down to a tenth in a straight line.
-            adamw.update(LearningRate::Host(lr * (1.0 - 0.9 * step as f64 / steps as f64)), &skip).unwrap();
+            let rate = LearningRate::Host(lr * (1.0 - 0.9 * step as f64 / steps as f64));
+            adamw.update(&adamw.gradients().unwrap(), 0.0, rate, &skip).unwrap();
         }
     }
 

@@ -4,9 +4,9 @@
 //! (sample · heads + head)·N + i, and j; never on the path, the block or the device. `docs/formats.md` has the hash.
 
 use super::scores::rows_of;
-use crate::kernels::dropout::threshold;
+use crate::kernels::dropout::{Draw, DropoutKey, threshold};
 use crate::libtorch::dropout::drop_into;
-use crate::randomness::{DropoutKey, HASH_MULTIPLIERS, signed, xor_shift};
+use crate::randomness::{HASH_MULTIPLIERS, signed, xor_shift};
 use std::ops::Range;
 use tch::{Device, Tensor};
 
@@ -35,6 +35,11 @@ impl<'a> Dropout<'a> {
     /// What the kept weights are multiplied by.
     pub fn scale(self) -> f64 {
         1.0 / (1.0 - self.probability())
+    }
+
+    /// The same draws for weights as one matrix `[rows, m]`, as kernels take them.
+    pub fn matrix(self, [rows, m]: [i64; 2]) -> Option<Draw> {
+        Draw::new(self.key?, self.layer, self.probability, [rows, m])
     }
 
     /// The draws for weights `[batch, heads, n, m]`; `None` where nothing is dropped.

@@ -2,7 +2,8 @@
 
 use super::attend::Path;
 use super::mask::Mask;
-use crate::randomness::DropoutKey;
+use crate::kernels::dropout::DropoutKey;
+use crate::kernels::narrow::NarrowCopies;
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
@@ -14,12 +15,14 @@ pub struct Pass<'a> {
     pub compute: Kind,
     /// What dropout masks come from; `None` where nothing is dropped, as in evaluation.
     pub dropout: Option<&'a DropoutKey>,
+    /// The parameters in that kind, where the optimizer keeps them; rounded on the way elsewhere.
+    pub copies: Option<&'a NarrowCopies>,
 }
 
 impl Pass<'_> {
     /// A pass without dropout.
     pub fn evaluation(compute: Kind) -> Self {
-        Pass { compute, dropout: None }
+        Pass { compute, dropout: None, copies: None }
     }
 
     /// Whether dropout is on.

@@ -1,6 +1,7 @@
 //! Linear projections, and heads side by side in one axis or each in its own.
 
 use super::mixer::Pass;
+use crate::kernels::product::product;
 use crate::parameters::{Init, Scope};
 use tch::{Device, Tensor};
 
@@ -20,8 +21,17 @@ impl Projection {
 
     /// `[batch, N, in]` to `[batch, N, out]`, in the pass's kind.
     pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
-        let bias = self.bias.as_ref().map(|bias| bias.to_kind(pass.compute));
-        x.to_kind(pass.compute).linear(&self.weight.to_kind(pass.compute), bias)
+        if x.device() == Device::Cpu {
+            // Its products take the bias with them.
+            let bias = self.bias.as_ref().map(|bias| bias.to_kind(pass.compute));
+            return x.to_kind(pass.compute).linear(&self.weight.to_kind(pass.compute), bias);
+        }
+        with_bias(self.without_bias(x, pass), self.bias.as_ref())
+    }
+
+    /// The same without the bias.
+    pub fn without_bias(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
+        project(x, &self.weight, pass)
     }
 
     /// The weights, `[out, in]`.
@@ -49,8 +59,12 @@ pub fn project_together(projections: &[&Projection], x: &Tensor, pass: Pass<'_>)
     }
     let widths: Vec<i64> = projections.iter().map(|projection| projection.weight.size()[0]).collect();
     let weights: Vec<&Tensor> = projections.iter().map(|projection| &projection.weight).collect();
-    let weight = Tensor::cat(&weights, 0).to_kind(pass.compute);
-    x.linear(&weight, joined_bias(projections).map(|bias| bias.to_kind(pass.compute))).split_with_sizes(widths, -1)
+    let joined = product(&x, &weights, pass.copies);
+    with_bias(joined, joined_bias(projections).as_ref()).split_with_sizes(widths, -1)
+}
+
+fn with_bias(x: Tensor, bias: Option<&Tensor>) -> Tensor {
+    bias.map_or_else(|| x.shallow_clone(), |bias| &x + bias.to_kind(x.kind()))
 }
 
 /// The biases side by side, zeros where a projection has none; `None` where none has.
@@ -66,7 +80,7 @@ pub fn joined_bias(projections: &[&Projection]) -> Option<Tensor> {
 
 /// `x·Wᵀ` in the pass's kind: `[batch, N, in]` by `[out, in]`.
 pub fn project(x: &Tensor, weight: &Tensor, pass: Pass<'_>) -> Tensor {
-    x.to_kind(pass.compute).linear(&weight.to_kind(pass.compute), None::<&Tensor>)
+    product(&x.to_kind(pass.compute), &[weight], pass.copies)
 }
 
 /// `[batch, N, heads · width]` to `[batch, heads, N, width]`; head h owns columns h·width and following.

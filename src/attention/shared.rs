@@ -4,8 +4,12 @@ use super::dropout::{Draws, Dropout};
 use super::mask::Mask;
 use super::materialised::weights;
 use super::scores::Scores;
+use crate::kernels::dropout::Draw;
+use crate::kernels::product::wide_batches;
+use crate::kernels::shared_softmax::{SharedWeights, takes_scores};
+use crate::libtorch::autograd::attach_backward;
 use std::collections::BTreeMap;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 /// Whether the path computes these scores.
 pub fn applies(scores: &Scores) -> bool {
@@ -27,6 +31,11 @@ pub fn pays(scores: &Scores, v: &Tensor) -> bool {
 pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) -> Tensor {
     let (n, m) = (scores.queries(), v.size()[2]);
     let logits = scores.materialise(m); // [1, heads, N, M]
+    let one_softmax = mask.causal || mask.key_lengths.is_none();
+    if one_softmax && takes_scores(&logits, v.kind()) {
+        let draw = dropout.matrix([v.size()[1] * n, m]);
+        return without_empty(mix_by_kernel(&logits.squeeze_dim(0), v, mask.causal, draw), mask);
+    }
     let draws = dropout.draws((1, v.size()[1]), (n, m));
     let output = match &mask.key_lengths {
         Some(lengths) if !mask.causal => padded(&logits, v, lengths, draws.as_ref()),
@@ -37,10 +46,44 @@ pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) ->
         }
     };
     let output = if draws.is_some() { output * dropout.scale() } else { output };
+    without_empty(output, mask)
+}
+
+/// 0 for a sample without any key, under a causal mask.
+fn without_empty(output: Tensor, mask: &Mask) -> Tensor {
     match mask.empty().filter(|_| mask.causal) {
         Some(empty) => output.masked_fill(&empty, 0.0),
         None => output,
     }
+}
+
+/// softmax, dropout and product of `logits` `[heads, N, M]` and values, by our kernels around one product per head. The
+/// logits' gradient is float32 from the product on.
+fn mix_by_kernel(logits: &Tensor, v: &Tensor, causal: bool, draw: Option<Draw>) -> Tensor {
+    let [batch, heads, m, width] = v.size()[..] else { unreachable!("values have four axes") };
+    let n = logits.size()[1];
+    // [batch, heads, …, width] to [heads, …, batch · width] and back
+    let by_head = move |x: &Tensor| x.permute([1, 2, 0, 3]).reshape([heads, x.size()[2], batch * width]);
+    let by_sample = move |x: &Tensor| x.view([heads, -1, batch, width]).permute([2, 0, 1, 3]);
+    let (shared, values, output) = no_grad(|| {
+        let shared = SharedWeights::new(logits, causal, draw, v.kind());
+        let values = by_head(&v.detach()); // [heads, M, batch · width]
+        let output = by_sample(&shared.weights().bmm(&values));
+        (shared, values, output)
+    });
+    let output = output.detach();
+    debug_assert_eq!(output.size(), [batch, heads, n, width]);
+    let backward = move |upstream: &[Tensor]| {
+        no_grad(|| {
+            let upstream = by_head(&upstream[0]); // [heads, N, batch · width]
+            let of_values = by_sample(&shared.weights().transpose(1, 2).bmm(&upstream));
+            let of_weights = wide_batches(&upstream, &values.transpose(1, 2));
+            debug_assert_eq!(of_values.size()[2], m);
+            vec![Some(shared.score_gradient(&of_weights)), Some(of_values)]
+        })
+    };
+    attach_backward(&[logits, v], &[&output], Box::new(backward)).unwrap_or_else(|error| panic!("{error}"));
+    output
 }
 
 fn kept(weights: Tensor, draws: Option<&Draws>) -> Tensor {

@@ -5,11 +5,12 @@ use crate::attention::{Pass, Path};
 use crate::data::order::TrainOrder;
 use crate::data::rows::Rows;
 use crate::data::tokens::Tokens;
+use crate::kernels::dropout::DropoutKey;
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
 use crate::model::vocabulary_loss::vocabulary_loss;
 use crate::parameters::Parameters;
-use crate::randomness::{DropoutKey, derive};
+use crate::randomness::derive;
 use crate::runs::Split;
 use crate::tasks::{Batches, Evaluation, Request, Task};
 use anyhow::{Result, bail};
@@ -94,7 +95,8 @@ impl Task for RandomText {
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
         let (rows, length) = self.largest_micro_batch();
-        self.model.attention_paths(rows as i64, length as i64, Pass { compute, dropout: Some(&key) })
+        let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
+        self.model.attention_paths(rows as i64, length as i64, pass)
     }
 
     fn has(&self, split: Split) -> bool {

@@ -2,8 +2,8 @@
 
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Dimensions, Kind, Mask, Pass, Path, SynthesizedAttention, TokenMixer};
+use crate::kernels::dropout::DropoutKey;
 use crate::parameters::Parameters;
-use crate::randomness::DropoutKey;
 use crate::train::options::Precision;
 use anyhow::Result;
 use serde::Serialize;
@@ -47,7 +47,7 @@ fn path(kind: Kind, precision: Precision, dropout: bool, device: Device) -> Resu
     let (options, probability) = (AttentionOptions::default(), if dropout { 0.1 } else { 0.0 });
     let layer = SynthesizedAttention::new(parameters.root(), kind, &options, DIMENSIONS, probability, 1.0);
     let key = DropoutKey::start(1, 0, 0, device);
-    let pass = Pass { compute: precision.compute(), dropout: Some(&key) };
+    let pass = Pass { dropout: Some(&key), ..Pass::evaluation(precision.compute()) };
     layer.path(BATCH, DIMENSIONS.max_length, &Mask::causal(), pass)
 }
 

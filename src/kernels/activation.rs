@@ -36,13 +36,41 @@ pub fn bias_activation(x: Tensor, bias: Option<&Tensor>, activation: Activation,
 }
 
 fn in_plain_operations(x: Tensor, bias: Option<&Tensor>, activation: Activation, draw: Option<Draw>) -> Tensor {
-    let x = bias.map_or_else(|| x.shallow_clone(), |bias| (&x + bias).to_kind(x.kind()));
-    let active = match activation {
-        Activation::Relu => x.relu(),
-        Activation::Gelu => x.gelu("none"),
-        Activation::GeluTanh => x.gelu("tanh"),
+    let biased = |x: &Tensor| bias.map_or_else(|| x.shallow_clone(), |bias| (x + bias).to_kind(x.kind()));
+    match activation {
+        Activation::Relu => relu(x, bias, draw),
+        Activation::Gelu => dropped(biased(&x).gelu("none"), draw),
+        Activation::GeluTanh => dropped(biased(&x).gelu("tanh"), draw),
+    }
+}
+
+fn dropped(x: Tensor, draw: Option<Draw>) -> Tensor {
+    draw.map_or_else(|| x.shallow_clone(), |draw| draw.apply(&x))
+}
+
+/// dropout(relu(x + bias)) that keeps its output only: it is positive exactly where the gradient passes. Plain operations
+/// with histories of their own would keep the result of relu, too.
+fn relu(x: Tensor, bias: Option<&Tensor>, draw: Option<Draw>) -> Tensor {
+    let output = no_grad(|| {
+        let x = x.detach();
+        let biased = bias.map_or_else(|| x.shallow_clone(), |bias| (&x + bias).to_kind(x.kind()));
+        let active = if bias.is_some() { biased.relu() } else { x.shallow_clone().relu_() };
+        draw.as_ref().map_or_else(|| active.shallow_clone(), |draw| draw.clear(&active))
+    });
+    let (kept, scale, of_bias) = (output.detach(), draw.map_or(1.0, |draw| draw.scale()), bias.map(Tensor::kind));
+    let backward = move |upstream: &[Tensor]| {
+        no_grad(|| {
+            let mut gradient = kept.threshold_backward(&upstream[0], 0.0);
+            if scale != 1.0 {
+                gradient *= scale;
+            }
+            let sums = of_bias.map(|kind| gradient.sum_dim_intlist([0i64].as_slice(), false, kind));
+            [Some(gradient)].into_iter().chain(sums.map(Some)).collect()
+        })
     };
-    draw.map_or_else(|| active.shallow_clone(), |draw| draw.apply(&active))
+    let inputs: Vec<&Tensor> = [Some(&x), bias].into_iter().flatten().collect();
+    attach_backward(&inputs, &[&output], Box::new(backward)).unwrap_or_else(|error| panic!("{error}"));
+    output
 }
 
 /// The kernels for one width and kind.
@@ -137,8 +165,8 @@ impl Kernels {
 mod tests {
     use super::super::host::with_kernels;
     use super::*;
+    use crate::kernels::dropout::DropoutKey;
     use crate::libtorch::autograd::backward;
-    use crate::randomness::DropoutKey;
     use tch::Device;
 
     /// The output and the gradients of x and bias, in float64.

@@ -35,7 +35,8 @@ pub fn embedding(tokens: &Tensor, tables: Tables<'_>, draw: Option<Draw>, kind: 
 }
 
 fn in_plain_operations(tokens: &Tensor, tables: Tables<'_>, draw: Option<Draw>, kind: Kind) -> Tensor {
-    let rows = Tensor::embedding(tables.tokens, tokens, -1, false, false) * tables.factor;
+    let rows = Tensor::embedding(tables.tokens, tokens, -1, false, false);
+    let rows = if tables.factor == 1.0 { rows } else { rows * tables.factor };
     let rows = tables.positions.map_or_else(|| rows.shallow_clone(), |positions| &rows + positions);
     let rows = rows.flatten(0, 1);
     draw.map_or_else(|| rows.shallow_clone(), |draw| draw.apply(&rows)).to_kind(kind)
@@ -77,14 +78,15 @@ impl Kernels {
     fn run(self, tokens: &Tensor, tables: Tables<'_>, draw: Option<Draw>) -> Tensor {
         let tokens = tokens.contiguous();
         let output = no_grad(|| self.forward(&tokens, tables, draw.as_ref()));
+        let learned = tables.positions.filter(|positions| positions.requires_grad());
         let kept = Kept {
             tokens: tokens.view([-1]),
             vocabulary: tables.tokens.size()[0],
             factor: tables.factor,
-            positions: tables.positions.is_some(),
+            positions: learned.is_some(),
             draw,
         };
-        let inputs: Vec<&Tensor> = [Some(tables.tokens), tables.positions].into_iter().flatten().collect();
+        let inputs: Vec<&Tensor> = [Some(tables.tokens), learned].into_iter().flatten().collect();
         let backward = move |upstream: &[Tensor]| no_grad(|| self.backward(&upstream[0].contiguous(), &kept));
         attach_backward(&inputs, &[&output], Box::new(backward)).unwrap_or_else(|error| panic!("{error}"));
         output
@@ -167,8 +169,8 @@ impl Kernels {
 mod tests {
     use super::super::host::with_kernels;
     use super::*;
+    use crate::kernels::dropout::DropoutKey;
     use crate::libtorch::autograd::backward;
-    use crate::randomness::DropoutKey;
     use tch::Device;
 
     fn run(tokens: &Tensor, numbers: [&Tensor; 3], positions: bool, probability: f64, kinds: [Kind; 2]) -> Vec<Tensor> {

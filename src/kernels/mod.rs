@@ -14,8 +14,10 @@ mod device;
 pub mod dropout;
 pub mod embedding;
 #[cfg(test)]
-mod host;
+pub(crate) mod host;
 mod launch;
+pub mod narrow;
+pub mod product;
 pub mod shared_softmax;
 mod text;
 pub mod vocabulary_loss;

@@ -14,6 +14,11 @@ pub struct SharedWeights {
     draw: Option<Draw>,
 }
 
+/// Whether kernels compute weights in `kind` of these scores.
+pub fn takes_scores(scores: &Tensor, kind: Kind) -> bool {
+    text(scores, kind).is_some()
+}
+
 impl SharedWeights {
     /// softmax(`scores`) in `kind`, computed in at least float32, and dropout. `scores` are `[heads, N, M]`, of which query
     /// i sees the first i + 1 + M − N where `causal`; a row that sees nothing is 0. The draws' rows are heads · N.
@@ -113,7 +118,7 @@ fn over_rows<'a>(text: &'a Text, kernel: &'static str, size: &[i64]) -> Launch<'
 mod tests {
     use super::super::host::with_kernels;
     use super::*;
-    use crate::randomness::DropoutKey;
+    use crate::kernels::dropout::DropoutKey;
     use tch::Device;
 
     /// Weights and the scores' gradient, in float64.

@@ -35,6 +35,11 @@ impl Logits {
         Self { buffer: new(like, &[rows, (vocabulary + 7) / 8 * 8], kind), vocabulary }
     }
 
+    /// Whether a kernel computes losses of logits in `kind` beside `like`.
+    pub fn takes(like: &Tensor, kind: Kind) -> bool {
+        kind == Kind::BFloat16 && takes(like)
+    }
+
     /// The logits, `[rows, vocabulary]`, for products to write and to read.
     pub fn matrix(&self) -> Tensor {
         self.buffer.narrow(1, 0, self.vocabulary)
@@ -100,7 +105,7 @@ impl Logits {
 
     /// The kernel's text and its threads; `None` for what it does not cover.
     fn text(&self, objective: Objective) -> Option<(Text, i64)> {
-        if self.buffer.kind() != Kind::BFloat16 || !takes(&self.buffer) {
+        if !Self::takes(&self.buffer, self.buffer.kind()) {
             return None;
         }
         let [threads, held] = layout(self.vocabulary);

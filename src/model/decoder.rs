@@ -1,5 +1,7 @@
 //! The decoder-only model: causal blocks over one sequence, and the projection to the vocabulary.
 
+#[cfg(test)]
+mod kernel_tests;
 mod prepared;
 mod state;
 
@@ -10,8 +12,11 @@ use super::positions::{EMBEDDING_STD, PositionEncoding};
 use crate::attention::options::AttentionOptions;
 use crate::attention::projection::project;
 use crate::attention::{Kind, Mask, Pass, Path, SynthesizedAttention, TokenMixer};
+use crate::kernels::add_norm::Branch;
+use crate::kernels::dropout::DropoutStreams;
+use crate::kernels::dropout::Place;
+use crate::kernels::embedding::{Tables, embedding};
 use crate::parameters::{Init, Parameters, Role, Scope};
-use crate::randomness::DropoutStreams;
 use anyhow::{Result, ensure};
 pub use prepared::{Bucket, PreparedDecoder, Step};
 pub use state::DecoderState;
@@ -24,9 +29,9 @@ pub struct Decoder {
     blocks: Vec<Block>,
     norm: LayerNorm,
     output: Tensor, // [vocabulary, d_model]; the embedding where they are tied
-    dropout: f64,
+    dropout: Place,
     max_length: i64,
-    /// The attentions' dropout masks.
+    /// All places where numbers are dropped.
     streams: DropoutStreams,
 }
 
@@ -50,11 +55,11 @@ impl Decoder {
         let kinds = layers.flat_map(|(kind, count)| std::iter::repeat_n(kind, count as usize)).enumerate();
         let blocks: Vec<Block> =
             kinds.map(|(i, kind)| Block::new(decoder.enter("layers").enter(i), model, attention, kind)).collect();
-        let streams =
-            DropoutStreams::new(blocks.iter().map(|block| block.attention.stream()).collect(), embedding.device());
+        let dropout = Place::new("embedding", model.dropout);
+        let streams = DropoutStreams::new(places(dropout, &blocks), embedding.device());
         let norm = LayerNorm::new(decoder.enter("norm"), model.d_model, model.bias);
         let output = if model.tie_embeddings { embedding.shallow_clone() } else { table(root.enter("output")) };
-        let (dropout, max_length) = (model.dropout, model.max_length);
+        let max_length = model.max_length;
         Self { embedding, positions, blocks, norm, output, dropout, max_length, streams }
     }
 
@@ -73,7 +78,7 @@ impl Decoder {
     pub fn hidden(&self, tokens: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
         let key = pass.dropout.map(|key| key.for_pass(&self.streams));
         let pass = Pass { dropout: key.as_ref(), ..pass };
-        self.through(tokens, 0, pass, |_, block, x| block.forward(x, &Mask::causal(), pass))
+        self.through(tokens, 0, pass, |_, block, x| block.attention.forward(x, &Mask::causal(), pass))
     }
 
     /// The table of that projection, `[vocabulary, d_model]`.
@@ -81,22 +86,37 @@ impl Decoder {
         &self.output
     }
 
-    /// Embeddings of `tokens`, the first at position `first`, through every block and the last norm.
+    /// Embeddings of `tokens`, the first at position `first`, through every block and the last norm. `mix` is what a
+    /// block's attention makes of its normalised input.
     fn through(
         &self,
         tokens: &Tensor,
         first: i64,
         pass: Pass<'_>,
-        mut block: impl FnMut(usize, &Block, &Tensor) -> Result<Tensor>,
+        mut mix: impl FnMut(usize, &Block, &Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let (length, max) = (first + tokens.size()[1], self.max_length);
         ensure!(length <= max, "an input of {length} tokens is longer than model.max_length = {max}");
-        let embedded = Tensor::embedding(&self.embedding, tokens, -1, false, false);
-        let mut x = self.positions.forward(&embedded, first).dropout(self.dropout, pass.training());
-        for (i, layer) in self.blocks.iter().enumerate() {
-            x = block(i, layer, &x)?;
+        let stream = self.embed(tokens, first, pass); // [rows, d_model]
+        let shape = [tokens.size()[0], tokens.size()[1], stream.size()[1]];
+        let norms = self.blocks.iter().map(|block| &block.attention_norm).chain([&self.norm]);
+        let norms: Vec<&LayerNorm> = norms.collect();
+        let (mut stream, mut x) = norms[0].add(&stream, None, pass.compute);
+        for (i, block) in self.blocks.iter().enumerate() {
+            let mixed = mix(i, block, &x.view(shape))?;
+            (stream, x) = block.join(&stream, &mixed.flatten(0, 1), norms[i + 1], pass);
         }
-        Ok(self.norm.forward(&x))
+        drop(stream);
+        Ok(x.view(shape))
+    }
+
+    /// `[batch · N, d_model]`.
+    fn embed(&self, tokens: &Tensor, first: i64, pass: Pass<'_>) -> Tensor {
+        let [batch, count, width] = [tokens.size()[0], tokens.size()[1], self.embedding.size()[1]];
+        let positions = self.positions.rows(first, count);
+        let tables = Tables { tokens: &self.embedding, factor: self.positions.factor(), positions: positions.as_ref() };
+        let draw = self.dropout.draw(pass.dropout, [batch * count, width]);
+        embedding(tokens, tables, draw, self.embedding.kind())
     }
 
     /// Number of tokens that it knows.
@@ -142,9 +162,10 @@ impl Decoder {
 struct Block {
     attention_norm: LayerNorm,
     attention: SynthesizedAttention,
+    attention_dropout: Place,
     feed_forward_norm: LayerNorm,
     feed_forward: FeedForward,
-    dropout: f64,
+    feed_forward_dropout: Place,
 }
 
 impl Block {
@@ -153,29 +174,40 @@ impl Block {
         // What is added to the residual stream starts smaller the more is added (GPT-2).
         let shrink = (2.0 * model.layers as f64).powf(-0.5);
         let dropout = attention.dropout.unwrap_or(model.dropout);
+        let name = scope.name().to_string();
+        let place = |branch: &str| Place::new(&format!("{name}.{branch}"), model.dropout);
         Self {
             attention_norm: LayerNorm::new(scope.enter("attention_norm"), model.d_model, model.bias),
             attention: {
                 let scope = scope.enter("attention");
                 SynthesizedAttention::new(scope, kind, attention, dimensions, dropout, shrink)
             },
+            attention_dropout: place("attention_dropout"),
             feed_forward_norm: LayerNorm::new(scope.enter("feed_forward_norm"), model.d_model, model.bias),
             feed_forward: FeedForward::new(scope.enter("feed_forward"), model, shrink),
-            dropout: model.dropout,
+            feed_forward_dropout: place("feed_forward_dropout"),
         }
     }
 
-    fn forward(&self, x: &Tensor, mask: &Mask, pass: Pass<'_>) -> Result<Tensor> {
-        let mixed = self.attention.forward(&self.attention_norm.forward(x), mask, pass)?;
-        Ok(self.join(x, mixed, pass))
+    /// What the attention mixed joins the stream, then the feed-forward layer's answer to it; both `[rows, d_model]`.
+    /// Answers the stream and what `next` makes of it. Branches in bfloat16 join a float32 stream.
+    fn join(&self, stream: &Tensor, mixed: &Tensor, next: &LayerNorm, pass: Pass<'_>) -> (Tensor, Tensor) {
+        let sizes = [mixed.size()[0], mixed.size()[1]];
+        let branch = |x, bias, place: Place| Branch { x, bias, draw: place.draw(pass.dropout, sizes) };
+        let attended = branch(mixed, None, self.attention_dropout);
+        let (stream, x) = self.feed_forward_norm.add(stream, Some(attended), pass.compute);
+        let answer = self.feed_forward.forward(&x, pass);
+        let answer = branch(&answer, self.feed_forward.output_bias(), self.feed_forward_dropout);
+        next.add(&stream, Some(answer), pass.compute)
     }
+}
 
-    /// What was mixed joins the stream, then the feed-forward layer's answer to it. Branches in bfloat16 join a
-    /// float32 stream.
-    fn join(&self, x: &Tensor, mixed: Tensor, pass: Pass<'_>) -> Tensor {
-        let drop = |branch: Tensor| branch.dropout(self.dropout, pass.training());
-        let x = x + drop(mixed);
-        let branch = drop(self.feed_forward.forward(&self.feed_forward_norm.forward(&x), pass));
-        x + branch
-    }
+/// The numbers of all places where numbers are dropped, those of masks of one shape together.
+fn places(embedding: Place, blocks: &[Block]) -> Vec<Vec<u64>> {
+    let branches = blocks.iter().flat_map(|block| [block.attention_dropout, block.feed_forward_dropout]);
+    vec![
+        [embedding].into_iter().chain(branches).map(Place::number).collect(),
+        blocks.iter().map(|block| block.feed_forward.place().number()).collect(),
+        blocks.iter().map(|block| block.attention.stream()).collect(),
+    ]
 }

@@ -3,9 +3,10 @@
 mod prepared;
 
 use super::options::{Activation, ModelOptions};
-use super::relu_dropout::relu_dropout;
 use crate::attention::Pass;
 use crate::attention::projection::Projection;
+use crate::kernels::activation::{self, bias_activation};
+use crate::kernels::dropout::Place;
 use crate::parameters::Scope;
 pub use prepared::PreparedFeedForward;
 use tch::Tensor;
@@ -15,7 +16,7 @@ pub struct FeedForward {
     input: Projection,
     output: Projection,
     activation: Activation,
-    dropout: f64,
+    dropout: Place,
 }
 
 impl FeedForward {
@@ -25,19 +26,31 @@ impl FeedForward {
         let (d_model, d_ff) = (model.d_model, model.d_ff());
         let input = Projection::new(scope.enter("input"), (d_model, d_ff), 1.0, model.bias);
         let output = Projection::new(scope.enter("output"), (d_ff, d_model), shrink, model.bias);
-        Self { input, output, activation: model.activation, dropout: model.dropout }
+        let dropout = Place::new(scope.name(), model.dropout);
+        Self { input, output, activation: model.activation, dropout }
     }
 
-    /// `[batch, N, d_model]` to the same, in the pass's kind.
+    /// `[rows, d_model]` to the same, in the pass's kind, without the last bias: see
+    /// [`output_bias`](Self::output_bias).
     pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
-        let mut hidden = self.input.forward(x, pass);
-        let drops = pass.training() && self.dropout > 0.0;
-        let active = match self.activation {
-            Activation::Relu if drops => relu_dropout(hidden, self.dropout),
-            Activation::Relu => hidden.relu_(),
-            Activation::Gelu => hidden.gelu("none").dropout(self.dropout, drops),
-            Activation::GeluTanh => hidden.gelu("tanh").dropout(self.dropout, drops),
+        let hidden = self.input.without_bias(x, pass);
+        let sizes = [hidden.size()[0], hidden.size()[1]];
+        let kind = match self.activation {
+            Activation::Relu => activation::Activation::Relu,
+            Activation::Gelu => activation::Activation::Gelu,
+            Activation::GeluTanh => activation::Activation::GeluTanh,
         };
-        self.output.forward(&active, pass)
+        let active = bias_activation(hidden, self.input.bias(), kind, self.dropout.draw(pass.dropout, sizes));
+        self.output.without_bias(&active, pass)
+    }
+
+    /// What is still to be added, `[d_model]`: with the residual stream it costs no pass of its own.
+    pub fn output_bias(&self) -> Option<&Tensor> {
+        self.output.bias()
+    }
+
+    /// Where activations are dropped.
+    pub fn place(&self) -> Place {
+        self.dropout
     }
 }

@@ -5,7 +5,6 @@ pub mod feed_forward;
 pub mod norm;
 pub mod options;
 pub mod positions;
-mod relu_dropout;
 pub mod size;
 pub mod vocabulary_loss;
 

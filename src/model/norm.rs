@@ -1,5 +1,6 @@
 //! Layer normalization (arXiv 1607.06450).
 
+use crate::kernels::add_norm::{Branch, Norm, add_norm};
 use crate::parameters::{Init, Scope};
 use tch::{Kind, Tensor};
 
@@ -23,6 +24,12 @@ impl LayerNorm {
     pub fn in_kind(&self, kind: Kind) -> Self {
         let fixed = |x: &Tensor| x.detach().to_kind(kind);
         Self { weight: fixed(&self.weight), bias: self.bias.as_ref().map(fixed) }
+    }
+
+    /// The residual stream with `branch` added, and that sum normalised in `kind`, both `[rows, width]`.
+    pub fn add(&self, stream: &Tensor, branch: Option<Branch<'_>>, kind: Kind) -> (Tensor, Tensor) {
+        let (weight, bias) = (&self.weight, self.bias.as_ref());
+        add_norm(stream, branch, Norm { weight, bias, root_mean_square: false, epsilon: EPSILON }, kind)
     }
 
     /// Normalizes the last axis of `x`.

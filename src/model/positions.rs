@@ -32,12 +32,14 @@ impl PositionEncoding {
         Self { kind, table, scale }
     }
 
-    /// `[batch, N, d_model]` token embeddings to the same with positions `first` to `first` + N − 1 added.
-    pub fn forward(&self, embedded: &Tensor, first: i64) -> Tensor {
-        match &self.table {
-            Some(table) => self.scaled(embedded) + table.narrow(0, first, embedded.size()[1]),
-            None => self.scaled(embedded),
-        }
+    /// What token embeddings are multiplied by.
+    pub fn factor(&self) -> f64 {
+        self.scale
+    }
+
+    /// What is added to them at the positions from `first` on, `[count, d_model]`.
+    pub fn rows(&self, first: i64, count: i64) -> Option<Tensor> {
+        self.table.as_ref().map(|table| table.narrow(0, first, count))
     }
 
     /// `[rows, d_model]` token embeddings to the same in `kind`, each with its own of `positions` (int64 `[rows]`)

@@ -6,6 +6,8 @@
 
 use crate::attention::Pass;
 use crate::attention::scores::at_least_float;
+use crate::kernels::product::{add_wide, wide};
+use crate::kernels::vocabulary_loss::{Logits, Objective};
 use crate::libtorch::autograd::attach_backward;
 use std::ops::Range;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
@@ -61,6 +63,9 @@ fn loss_in_chunks(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>, 
     let nats = no_grad(|| {
         let head = Head::new(x, table, targets, pass);
         let losses = chunks(x.size()[0], rows).map(|rows| {
+            if Logits::takes(&head.x, pass.compute) {
+                return head.losses_by_kernel(rows, &mut gradients);
+            }
             let chunk = head.chunk(rows);
             let losses = chunk.losses();
             gradients.add(chunk, &head);
@@ -95,6 +100,7 @@ fn differentiated(x: &Tensor) -> bool {
 struct Head {
     x: Tensor,               // [tokens, d_model]
     table: Tensor,           // [vocabulary, d_model], in the kind of products
+    targets: Tensor,         // int64 [tokens, 1]
     places: Tensor,          // int64 [tokens, 1]: the targets, 0 where there is none
     ignored: Option<Tensor>, // bool [tokens, 1]; None where the host knows that all rows count
 }
@@ -115,9 +121,10 @@ impl Head {
         let targets = targets.view([-1, 1]);
         Self {
             x: x.detach(),
-            table: table.detach().to_kind(pass.compute),
+            table: narrow(table, pass),
             places: targets.clamp_min(0),
             ignored: ignored(&targets),
+            targets,
         }
     }
 
@@ -126,13 +133,34 @@ impl Head {
         let (places, ignored) = (cut(&self.places), self.ignored.as_ref().map(cut));
         // Zeros instead of rows that do not count: these add nothing to the table's gradient, whatever they hold.
         let x = without(cut(&self.x).to_kind(self.table.kind()), ignored.as_ref());
-        let logits = product(&x, &self.table.tr());
+        let logits = wide(&x, &self.table.tr());
         let log_softmax = at_least_float(&logits).log_softmax(-1, None::<Kind>);
         let log_of_target = log_softmax.gather(1, &places, false);
         // Logits in the kind of products leave their place to their gradient; others would be in its way.
         let place = (logits.kind() == x.kind()).then_some(logits);
         Chunk { x, place, log_softmax, log_of_target, ignored, rows, places }
     }
+}
+
+impl Head {
+    /// The losses of some rows by the kernel, whose gradient takes the logits' place. What rows without a target hold is
+    /// multiplied by 0.
+    fn losses_by_kernel(&self, rows: Range<i64>, gradients: &mut Gradients) -> Tensor {
+        let count = rows.end - rows.start;
+        let cut = |all: &Tensor| all.narrow(0, rows.start, count);
+        let x = cut(&self.x).to_kind(self.table.kind());
+        let mut logits = Logits::new(&x, count, self.table.size()[0], self.table.kind());
+        let matrix = x.mm_out(&logits.matrix(), &self.table.tr());
+        let losses = logits.into_gradient(&cut(&self.targets).view([-1]), None, Objective::default());
+        gradients.add_product(&matrix, &x, rows, self);
+        losses.nats
+    }
+}
+
+/// The table in the kind of products.
+fn narrow(table: &Tensor, pass: Pass<'_>) -> Tensor {
+    let copy = pass.copies.and_then(|copies| copies.of(table)).filter(|copy| copy.kind() == pass.compute);
+    copy.map_or_else(|| table.detach().to_kind(pass.compute), Tensor::shallow_clone)
 }
 
 /// The rows that do not count; `None` on the CPU where there is none: a GPU would have to be waited for.
@@ -191,11 +219,26 @@ impl Gradients {
             (chunk.rows.clone(), chunk.x.shallow_clone(), chunk.ignored.as_ref().map(Tensor::shallow_clone));
         let gradient = chunk.gradient();
         if let Some(all) = &self.x {
-            let product = without(product(&gradient, &head.table), ignored.as_ref());
+            let product = without(wide(&gradient, &head.table), ignored.as_ref());
             all.narrow(0, rows.start, rows.end - rows.start).copy_(&product);
         }
         if let Some(sum) = &mut self.table {
-            add_product(sum, &gradient.tr(), &x);
+            add_wide(sum, &gradient.tr(), &x);
+        }
+    }
+
+    /// Takes the share of some rows from the logits' gradient, whose rows without a target are 0.
+    fn add_product(&mut self, gradient: &Tensor, x: &Tensor, rows: Range<i64>, head: &Head) {
+        if let Some(all) = &self.x {
+            let place = all.narrow(0, rows.start, rows.end - rows.start);
+            if place.kind() == gradient.kind() {
+                let _ = gradient.mm_out(&place, &head.table);
+            } else {
+                place.shallow_clone().copy_(&wide(gradient, &head.table));
+            }
+        }
+        if let Some(sum) = &mut self.table {
+            add_wide(sum, &gradient.tr(), x);
         }
     }
 
@@ -206,26 +249,6 @@ impl Gradients {
         let [x, table] = scaled;
         vec![x, table.map(|table| table.to_kind(self.table_kind))]
     }
-}
-
-/// `a·b` in at least float32, though the CPU rounds it to their own kind first.
-fn product(a: &Tensor, b: &Tensor) -> Tensor {
-    if on_cuda_in_bfloat16(a) { a.mm_dtype(b, Kind::Float) } else { a.mm(b) }
-}
-
-/// Adds `a·b` to `sum`, as [`product`] computes it.
-fn add_product(sum: &mut Tensor, a: &Tensor, b: &Tensor) {
-    if on_cuda_in_bfloat16(a) {
-        let _ = sum.addmm_dtype_out(sum, a, b, Kind::Float);
-    } else if a.kind() == sum.kind() {
-        let _ = sum.addmm_(a, b);
-    } else {
-        *sum += a.mm(b);
-    }
-}
-
-fn on_cuda_in_bfloat16(x: &Tensor) -> bool {
-    x.kind() == Kind::BFloat16 && x.device() != Device::Cpu
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use crate::data::evaluation::Evaluation as HeldOut;
 use crate::data::order::TrainOrder;
 use crate::data::rows::Batch;
 use crate::data::tokenizer::Tokenizer;
+use crate::kernels::dropout::DropoutKey;
 use crate::libtorch::replay::Replays;
 use crate::metrics::perplexity::{bits_per_byte, perplexity};
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
 use crate::model::vocabulary_loss::{Prediction, predict, vocabulary_loss};
 use crate::parameters::Parameters;
-use crate::randomness::DropoutKey;
 use crate::runs::Split;
 use anyhow::{Context, Result};
 use std::cell::RefCell;
@@ -206,7 +206,7 @@ impl Task for LanguageModeling {
 
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
-        let pass = Pass { compute, dropout: Some(&key) };
+        let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
         let (rows, length) = self.largest_micro_batch();
         self.model.attention_paths(rows as i64, length as i64, pass)
     }

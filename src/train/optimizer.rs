@@ -1,51 +1,70 @@
 //! AdamW with state that is saved and loaded.
 
+mod flat;
+mod lists;
+
 use super::options::OptimizerOptions;
 use crate::checkpoints::tensors::NamedTensors;
-use crate::libtorch::optimizer::{self, AdamWConstants, LearningRate};
+use crate::kernels::narrow::NarrowCopies;
+use crate::libtorch::optimizer::{self, LearningRate};
 use crate::parameters::{Parameter, Parameters};
-use tch::{Device, Kind, TchError, Tensor};
+use flat::Flat;
+use lists::Lists;
+use tch::{Kind, TchError, Tensor};
 
-/// AdamW over two groups of parameters: those that decay, and those that do not ([`Parameter::decays`]).
+/// AdamW over all trained parameters, of which some decay and others do not ([`Parameter::decays`]).
 pub struct AdamW {
-    groups: Vec<Group>,
+    parameters: Vec<Tensor>,
+    state: State,
 }
 
-/// Parameters that share their constants.
-struct Group {
-    names: Vec<String>,
-    parameters: Vec<Tensor>,
-    first: Vec<Tensor>,
-    second: Vec<Tensor>,
-    /// Updates done: a float32 scalar on the device.
-    step: Tensor,
-    constants: AdamWConstants,
+/// The gradients of a step.
+pub struct Gradients {
+    /// One for each parameter, in the optimizer's order.
+    pub list: Vec<Tensor>,
+    /// The L2 norm of all together, a scalar on their device.
+    pub norm: Tensor,
+}
+
+/// How the state lies in memory, and so what updates it.
+enum State {
+    /// One tensor for each parameter; libtorch's fused operation.
+    Lists(Lists),
+    /// One buffer for all; our kernels, which write the copies in bfloat16 as well.
+    Flat(Flat),
 }
 
 impl AdamW {
-    /// The optimizer of all trained parameters, with gradients of zero and no history.
+    /// The optimizer of all trained parameters, with gradients of zero and no history. `compute` is the kind of products.
     ///
     /// # Errors
     /// What libtorch reports, out of memory first of all.
-    pub fn new(parameters: &Parameters, options: &OptimizerOptions) -> Result<Self, TchError> {
-        let decays = |parameter: &&Parameter| parameter.decays;
-        let constants = |weight_decay| AdamWConstants { betas: options.betas, eps: options.eps, weight_decay };
-        let groups = vec![
-            Group::new(parameters.trainable().filter(decays), constants(options.weight_decay))?,
-            Group::new(parameters.trainable().filter(|parameter| !decays(parameter)), constants(0.0))?,
-        ];
-        let optimizer = Self { groups };
-        optimizer.gradients()?; // defined from now on, so that memory runs out here and not in a pass
+    pub fn new(parameters: &Parameters, options: &OptimizerOptions, compute: Kind) -> Result<Self, TchError> {
+        let trained: Vec<&Parameter> = parameters.trainable().collect();
+        let state = match Flat::new(&trained, options, compute)? {
+            Some(flat) => State::Flat(flat),
+            None => State::Lists(Lists::new(&trained, options)?),
+        };
+        let parameters = match &state {
+            State::Flat(_) => trained.iter().map(|parameter| parameter.tensor.shallow_clone()).collect(),
+            State::Lists(lists) => lists.parameters(),
+        };
+        let optimizer = Self { parameters, state };
+        optimizer::gradients(&optimizer.parameters)?; // defined from now on: memory runs out here and not in a pass
         Ok(optimizer)
     }
 
-    /// The gradients of all parameters, group after group.
+    /// The gradients of all parameters; zeros where a backward pass reached none.
     ///
     /// # Errors
     /// What libtorch reports.
-    pub fn gradients(&self) -> Result<Vec<Tensor>, TchError> {
-        let groups = self.groups.iter().map(|group| optimizer::gradients(&group.parameters));
-        Ok(groups.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    pub fn gradients(&self) -> Result<Gradients, TchError> {
+        let list = optimizer::gradients(&self.parameters)?;
+        let norm = match &self.state {
+            State::Lists(_) => optimizer::global_norm(&list)?,
+            State::Flat(flat) => flat.norm(&list),
+        };
+        Ok(Gradients { list, norm })
     }
 
     /// Lets go of all gradients: the next backward pass gives its own tensors, which saves a pass of zeros and one of
@@ -54,7 +73,7 @@ impl AdamW {
     /// # Errors
     /// What libtorch reports.
     pub fn forget_gradients(&self) -> Result<(), TchError> {
-        self.groups.iter().try_for_each(|group| optimizer::forget_gradients(&group.parameters))
+        optimizer::forget_gradients(&self.parameters)
     }
 
     /// Sets all gradients to zero at their place, where several recorded backward passes add to them.
@@ -62,45 +81,61 @@ impl AdamW {
     /// # Errors
     /// What libtorch reports.
     pub fn zero_gradients(&self) -> Result<(), TchError> {
-        optimizer::zero(&self.gradients()?)
+        optimizer::zero(&optimizer::gradients(&self.parameters)?)
     }
 
-    /// One update; where `skip` (float32 scalar on the device) is 1 nothing changes.
+    /// One update from these gradients, first scaled down to the norm `clip_norm` where they are longer (0: never). Where
+    /// `skip` (float32 scalar on the device) is 1 nothing changes.
     ///
     /// # Errors
     /// What libtorch reports.
-    pub fn update(&self, rate: LearningRate<'_>, skip: &Tensor) -> Result<(), TchError> {
-        self.groups.iter().filter(|group| !group.names.is_empty()).try_for_each(|group| {
-            let gradients = optimizer::gradients(&group.parameters)?;
-            let lists = [&group.parameters[..], &gradients, &group.first, &group.second];
-            optimizer::fused_adamw(lists, &group.step, rate, group.constants, skip)
-        })
+    pub fn update(
+        &self,
+        gradients: &Gradients,
+        clip_norm: f64,
+        rate: LearningRate<'_>,
+        skip: &Tensor,
+    ) -> Result<(), TchError> {
+        match &self.state {
+            State::Lists(lists) => lists.update(gradients, clip_norm, rate, skip),
+            State::Flat(flat) => flat.update(gradients, clip_norm, rate, skip),
+        }
     }
 
-    /// The state by name: `first_moment.<parameter>`, `second_moment.<parameter>`, and each group's count of
-    /// updates, `updates.decayed` and `updates.not_decayed`.
-    pub fn state(&self) -> NamedTensors {
-        let mut state = NamedTensors::new();
-        for (group, label) in self.groups.iter().zip(["decayed", "not_decayed"]) {
-            for (i, name) in group.names.iter().enumerate() {
-                state.push((format!("first_moment.{name}"), group.first[i].shallow_clone()));
-                state.push((format!("second_moment.{name}"), group.second[i].shallow_clone()));
-            }
-            state.push((format!("updates.{label}"), group.step.shallow_clone()));
+    /// The parameters in the kind of products, where updates write them as well.
+    pub fn copies(&self) -> Option<&NarrowCopies> {
+        match &self.state {
+            State::Lists(_) => None,
+            State::Flat(flat) => flat.copies(),
         }
-        state
+    }
+
+    /// Makes the copies anew, after parameters were changed by anyone else.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn refresh(&self) -> Result<(), TchError> {
+        match &self.state {
+            State::Lists(_) => Ok(()),
+            State::Flat(flat) => flat.refresh(),
+        }
+    }
+
+    /// The state by name: `first_moment.<parameter>`, `second_moment.<parameter>`, and counts of updates,
+    /// `updates.decayed` and `updates.not_decayed`.
+    pub fn state(&self) -> NamedTensors {
+        match &self.state {
+            State::Lists(lists) => lists.state(),
+            State::Flat(flat) => flat.state(),
+        }
     }
 }
 
-impl Group {
-    fn new<'a>(members: impl Iterator<Item = &'a Parameter>, constants: AdamWConstants) -> Result<Self, TchError> {
-        let (names, parameters): (Vec<_>, Vec<_>) =
-            members.map(|member| (member.name.clone(), member.tensor.shallow_clone())).unzip();
-        let zeros = || parameters.iter().map(|tensor| tensor.detach().f_zeros_like()).collect::<Result<Vec<_>, _>>();
-        let (first, second) = (zeros()?, zeros()?);
-        let device = parameters.first().map_or(Device::Cpu, Tensor::device);
-        let step = Tensor::f_zeros([] as [i64; 0], (Kind::Float, device))?;
-        Ok(Self { names, parameters, first, second, step, constants })
+/// The scalar that a kernel reads of a rate.
+fn on_device(rate: LearningRate<'_>, like: &Tensor) -> Tensor {
+    match rate {
+        LearningRate::Device(rate) => rate.shallow_clone(),
+        LearningRate::Host(rate) => Tensor::from(rate as f32).to_device(like.device()),
     }
 }
 
@@ -108,6 +143,7 @@ impl Group {
 mod tests {
     use super::*;
     use crate::parameters::Init;
+    use tch::Device;
 
     #[test]
     fn matrices_decay_and_biases_of_any_shape_do_not() {
@@ -118,8 +154,9 @@ mod tests {
         };
         let start = matrix.double_value(&[0, 0]);
         let options = OptimizerOptions { weight_decay: 0.5, ..Default::default() };
-        let adamw = AdamW::new(&parameters, &options).unwrap();
-        adamw.update(LearningRate::Host(0.1), &Tensor::from(0f32)).unwrap();
+        let adamw = AdamW::new(&parameters, &options, Kind::Double).unwrap();
+        let gradients = adamw.gradients().unwrap();
+        adamw.update(&gradients, 0.0, LearningRate::Host(0.1), &Tensor::from(0f32)).unwrap();
         approx::assert_abs_diff_eq!(matrix.double_value(&[0, 0]), 0.95 * start);
         approx::assert_abs_diff_eq!(bias.double_value(&[0, 0]), 1.0);
     }
@@ -128,12 +165,12 @@ mod tests {
     fn backward_passes_add_up() {
         let mut parameters = Parameters::new(1, Device::Cpu, Kind::Float);
         let weight = parameters.root().tensor("w", &[2, 2], Init::Ones);
-        let adamw = AdamW::new(&parameters, &OptimizerOptions::default()).unwrap();
+        let adamw = AdamW::new(&parameters, &OptimizerOptions::default(), Kind::Float).unwrap();
         for _ in 0..2 {
             (&weight * 3.0).sum(Kind::Float).backward();
         }
-        assert_eq!(adamw.gradients().unwrap()[0].double_value(&[1, 1]), 6.0);
+        assert_eq!(adamw.gradients().unwrap().list[0].double_value(&[1, 1]), 6.0);
         adamw.zero_gradients().unwrap();
-        assert_eq!(adamw.gradients().unwrap()[0].double_value(&[1, 1]), 0.0);
+        assert_eq!(adamw.gradients().unwrap().list[0].double_value(&[1, 1]), 0.0);
     }
 }

@@ -6,14 +6,11 @@
 use super::meter::Sums;
 use super::optimizer::AdamW;
 use crate::attention::Pass;
-use crate::libtorch::optimizer::{LearningRate, global_norm, scale};
-use crate::randomness::DropoutKey;
+use crate::kernels::dropout::DropoutKey;
+use crate::libtorch::optimizer::LearningRate;
 use crate::tasks::Task;
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
-
-/// Added to the norm before the division, as PyTorch's `clip_grad_norm_` does.
-const CLIP_EPSILON: f64 = 1e-6;
 
 /// What stays the same from update to update.
 pub struct Update<'a> {
@@ -66,7 +63,10 @@ impl Update<'_> {
             // Also those of a record that failed on the way.
             self.optimizer.forget_gradients()?;
         }
-        let loss = self.task.loss(arrays, Pass { compute: self.compute, dropout: Some(&inputs.dropout) })?;
+        let loss = self.task.loss(
+            arrays,
+            Pass { compute: self.compute, dropout: Some(&inputs.dropout), copies: self.optimizer.copies() },
+        )?;
         (&loss / inputs.tokens.to_kind(loss.kind())).f_backward()?;
         sums.add_loss(&loss.detach());
         Ok(())
@@ -78,15 +78,10 @@ impl Update<'_> {
     /// What libtorch reports.
     pub fn finish(&self, inputs: &StepInputs, rate: f64, sums: &Sums) -> Result<()> {
         let gradients = self.optimizer.gradients()?;
-        let norm = global_norm(&gradients)?;
-        let skip = sums.add(&norm, &inputs.tokens);
-        if self.clip_norm > 0.0 {
-            let factor = ((norm + CLIP_EPSILON).reciprocal() * self.clip_norm).clamp_max(1.0);
-            scale(&gradients, &factor)?;
-        }
+        let skip = sums.add(&gradients.norm, &inputs.tokens);
         let on_cpu = inputs.rate.device() == Device::Cpu;
         let rate = if on_cpu { LearningRate::Host(rate) } else { LearningRate::Device(&inputs.rate) };
-        self.optimizer.update(rate, &skip)?;
+        self.optimizer.update(&gradients, self.clip_norm, rate, &skip)?;
         if self.accumulates && !on_cpu {
             self.optimizer.zero_gradients()?
         } else {

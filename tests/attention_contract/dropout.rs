@@ -4,8 +4,8 @@ use crate::attention_layers::{D_MODEL, EVALUATION, HEAD_WIDTH, MAX_LENGTH, diffe
 use crate::each_layer;
 use synth::attention::options::AttentionOptions;
 use synth::attention::{Dimensions, Kind, Mask, Pass, SynthesizedAttention, TokenMixer};
+use synth::kernels::dropout::DropoutKey;
 use synth::parameters::Parameters;
-use synth::randomness::DropoutKey;
 use tch::{Device, Kind as NumberKind, Tensor};
 
 /// The key sets libtorch's generator, too, from which nothing here is drawn.
@@ -14,7 +14,7 @@ fn key(seed: u64, step: u64, micro_batch: u64) -> DropoutKey {
 }
 
 fn train(attention: &SynthesizedAttention, x: &Tensor, key: &DropoutKey) -> Tensor {
-    let pass = Pass { compute: NumberKind::Double, dropout: Some(key) };
+    let pass = Pass { dropout: Some(key), ..Pass::evaluation(NumberKind::Double) };
     attention.forward(x, &Mask::causal(), pass).unwrap()
 }
 

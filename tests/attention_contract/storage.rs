@@ -53,9 +53,10 @@ fn an_update_changes_every_tensor_but_a_fixed_table() {
         let layer = Layer::new(tested, 2);
         let before: Vec<Tensor> = layer.parameters.iter().map(|parameter| parameter.tensor.detach().copy()).collect();
         let adamw =
-            AdamW::new(&layer.parameters, &OptimizerOptions { weight_decay: 0.0, ..Default::default() }).unwrap();
+            AdamW::new(&layer.parameters, &OptimizerOptions { weight_decay: 0.0, ..Default::default() }, Kind::Double)
+                .unwrap();
         output(&layer).square().sum(Kind::Double).backward();
-        adamw.update(LearningRate::Host(0.1), &Tensor::from(0f32)).unwrap();
+        adamw.update(&adamw.gradients().unwrap(), 0.0, LearningRate::Host(0.1), &Tensor::from(0f32)).unwrap();
         for (parameter, before) in layer.parameters.iter().zip(before) {
             let what = format!("{}: {}", layer.name, parameter.name);
             let changed = difference(&parameter.tensor.detach(), &before) > 0.0;

@@ -54,7 +54,7 @@ pub const MAX_LENGTH: i64 = 11;
 pub const DROPOUT: f64 = 0.4;
 
 /// No dropout, in float64.
-pub const EVALUATION: Pass<'static> = Pass { compute: NumberKind::Double, dropout: None };
+pub const EVALUATION: Pass<'static> = Pass { compute: NumberKind::Double, dropout: None, copies: None };
 
 /// A layer in float64, and all that it was made from.
 pub struct Layer {

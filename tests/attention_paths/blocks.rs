@@ -5,7 +5,7 @@ use crate::cases::worst;
 use synth::attention::attend::attend_by;
 use synth::attention::scores::{Factors, Table};
 use synth::attention::{Dropout, Mask, Path, Scores};
-use synth::randomness::DropoutKey;
+use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
 const HEADS: i64 = 2;

@@ -4,7 +4,7 @@ use crate::attention_layers::{D_MODEL, EVALUATION, Layer, TESTED, normal};
 use crate::cases::cases;
 use synth::attention::attend::choose;
 use synth::attention::{Mask, Pass, Path, Scores, TokenMixer};
-use synth::randomness::DropoutKey;
+use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
 #[test]
@@ -76,7 +76,7 @@ fn layers_tell_the_path_that_they_take() {
         for mask in [Mask::default(), Mask::causal(), padded] {
             let path = |pass: Pass<'_>| layer.attention.path(2, 5, &mask, pass).unwrap();
             let evaluated = path(EVALUATION);
-            let trained = path(Pass { compute: Kind::Double, dropout: Some(&key) });
+            let trained = path(Pass { dropout: Some(&key), ..Pass::evaluation(Kind::Double) });
             let scores = layer.attention.scores(&x, &x, None, EVALUATION).unwrap();
             let independent = layer.kind.capabilities().batch_independent;
             // Products alone: dot product, dense, and low rank beside one of them.

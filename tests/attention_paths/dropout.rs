@@ -4,7 +4,7 @@ use crate::attention_layers::normal;
 use crate::cases::{BATCH, Case, HEADS, cases, worst};
 use synth::attention::attend::attend_by;
 use synth::attention::{Dropout, Path};
-use synth::randomness::DropoutKey;
+use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind};
 
 const PROBABILITY: f64 = 0.4;

@@ -3,7 +3,7 @@
 use crate::attention_layers::normal;
 use crate::cases::{BATCH, Case, HEADS, worst};
 use synth::attention::{Dropout, Mask, Path};
-use synth::randomness::DropoutKey;
+use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
 const LENGTH: i64 = 7;

@@ -4,7 +4,7 @@ use crate::{gpu, normal};
 use synth::attention::attend::{attend_by, choose};
 use synth::attention::scores::{Factors, Table, at_least_float};
 use synth::attention::{Dropout, Mask, Path as AttentionPath, Scores};
-use synth::randomness::DropoutKey;
+use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
 /// Relative distance of outputs and gradients from the float64 reference on the CPU. `parts` are the values, and what

@@ -167,7 +167,7 @@ fn gpu_batches_of_several_shapes_each_have_their_graph() {
             let mut parameters = Parameters::new(1, Device::Cuda(0), Kind::Float);
             let table = parameters.root().tensor("table", &[11, 6], Init::Normal(0.5));
             let task = Shapes { parameters, table };
-            let optimizer = AdamW::new(&task.parameters, &OptimizerOptions::default()).unwrap();
+            let optimizer = AdamW::new(&task.parameters, &OptimizerOptions::default(), Kind::Float).unwrap();
             let update = Update {
                 task: &task,
                 optimizer: &optimizer,

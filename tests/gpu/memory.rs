@@ -3,9 +3,9 @@
 use crate::gpu;
 use synth::attention::options::AttentionOptions;
 use synth::attention::{Dimensions, Mask, Pass, SynthesizedAttention, TokenMixer};
+use synth::kernels::dropout::DropoutKey;
 use synth::libtorch::memory::{cuda_memory, reset_cuda_peak};
 use synth::parameters::Parameters;
-use synth::randomness::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
 /// Most bytes in tensors during a forward and backward pass of one layer over a batch of one.
@@ -19,7 +19,7 @@ fn layer_peak(kind: &str, hidden: i64, n: i64, dropout: f64, compute: Kind) -> i
     let key = DropoutKey::start(1, 0, 0, Device::Cuda(0));
     let before = cuda_memory(0).unwrap().allocated;
     reset_cuda_peak(0).unwrap();
-    let y = layer.forward(&x, &Mask::causal(), Pass { compute, dropout: Some(&key) }).unwrap();
+    let y = layer.forward(&x, &Mask::causal(), Pass { dropout: Some(&key), ..Pass::evaluation(compute) }).unwrap();
     y.sum(Kind::Float).backward();
     cuda_memory(0).unwrap().peak_allocated - before
 }

@@ -14,12 +14,12 @@ fn gpu_adamw_equals_the_cpu() {
     let run = |device: Device| {
         let mut parameters = Parameters::new(1, device, Kind::Float);
         let weight = parameters.root().tensor("w", &[33, 5], Init::Normal(1.0));
-        let adamw = AdamW::new(&parameters, &OptimizerOptions::default()).unwrap();
+        let adamw = AdamW::new(&parameters, &OptimizerOptions::default(), Kind::BFloat16).unwrap();
         for step in 0..5 {
             (&weight * &weight * 0.5).sum(Kind::Float).backward();
             // The third update is skipped, on the device's own word.
             let skip = Tensor::from(if step == 2 { 1f32 } else { 0.0 }).to_device(device);
-            adamw.update(LearningRate::Host(0.1), &skip).unwrap();
+            adamw.update(&adamw.gradients().unwrap(), 1.0, LearningRate::Host(0.1), &skip).unwrap();
             adamw.zero_gradients().unwrap();
         }
         weight.detach().to_device(Device::Cpu)

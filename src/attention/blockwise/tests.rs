@@ -1,7 +1,7 @@
 use super::super::scores::{Factors, Table};
 use super::*;
 use crate::attention::materialised;
-use crate::randomness::DropoutKey;
+use crate::kernels::dropout::DropoutKey;
 
 fn normal(seed: i64, shape: &[i64]) -> Tensor {
     let _turn = crate::randomness::lock_generator_for_test();

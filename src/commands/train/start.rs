@@ -31,7 +31,8 @@ impl Start {
     pub fn read(plan: &Plan, task: &dyn Task) -> Result<Self> {
         let checkpoints = Checkpoints::new(plan.folder().join("checkpoints"));
         let last = checkpoints.pointed(Pointer::Last)?;
-        let optimizer = AdamW::new(task.parameters(), &plan.experiment.optimizer)?;
+        let optimizer =
+            AdamW::new(task.parameters(), &plan.experiment.optimizer, plan.experiment.train.precision.compute())?;
         let now = setup::computed_on(plan.device);
         let fixed = plan.experiment.train.deterministic && plan.device != Device::Cpu;
         let Some(step) = last else {
@@ -57,6 +58,7 @@ fn load(folder: &Path, task: &dyn Task, optimizer: &AdamW) -> Result<TrainState>
     let state = TrainState::read(&folder.join("state.json"))?;
     tensors::read_into(&folder.join("model.safetensors"), &task.parameters().named())?;
     tensors::read_into(&folder.join("optimizer.safetensors"), &optimizer.state())?;
+    optimizer.refresh()?;
     Ok(state)
 }
 

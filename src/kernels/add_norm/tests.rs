@@ -1,7 +1,7 @@
 use super::super::host::with_kernels;
 use super::*;
+use crate::kernels::dropout::DropoutKey;
 use crate::libtorch::autograd::backward;
-use crate::randomness::DropoutKey;
 use tch::Device;
 
 const ROWS: i64 = 21;

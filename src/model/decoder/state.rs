@@ -1,6 +1,6 @@
 //! A decoder over a sequence that grows at its end.
 
-use super::{Block, Decoder};
+use super::Decoder;
 use crate::attention::projection::project;
 use crate::attention::{Pass, State};
 use anyhow::Result;
@@ -54,13 +54,6 @@ impl Decoder {
     /// As [`Decoder::step`].
     pub fn read(&self, tokens: &Tensor, state: &mut DecoderState, pass: Pass<'_>) -> Result<Tensor> {
         let first = state.length();
-        self.through(tokens, first, pass, |i, block, x| block.step(x, &mut state.layers[i], pass))
-    }
-}
-
-impl Block {
-    fn step(&self, x: &Tensor, state: &mut State, pass: Pass<'_>) -> Result<Tensor> {
-        let mixed = self.attention.step(&self.attention_norm.forward(x), state, pass)?;
-        Ok(self.join(x, mixed, pass))
+        self.through(tokens, first, pass, |i, block, x| block.attention.step(x, &mut state.layers[i], pass))
     }
 }

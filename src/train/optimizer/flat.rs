@@ -1,0 +1,124 @@
+//! AdamW's state in one buffer for all parameters, which our kernels update.
+
+use super::{Gradients, on_device};
+use crate::checkpoints::tensors::NamedTensors;
+use crate::kernels::adamw::{Constants, FlatLayout, FlatState};
+use crate::kernels::narrow::NarrowCopies;
+use crate::kernels::runs_on;
+use crate::libtorch::optimizer::LearningRate;
+use crate::parameters::Parameter;
+use crate::train::options::OptimizerOptions;
+use tch::{Kind, TchError, Tensor, no_grad};
+
+/// The parameters' numbers moved into one buffer, beside buffers of their moments and of copies in bfloat16.
+pub struct Flat {
+    layout: FlatLayout,
+    state: FlatState,
+    /// Name and shape of each parameter.
+    members: Vec<(String, Vec<i64>)>,
+    copies: Option<NarrowCopies>,
+    /// Updates done: float32 `[1]` on the device.
+    step: Tensor,
+    constants: Constants,
+}
+
+impl Flat {
+    /// No history; `None` where no kernel updates such parameters: on the CPU, in float64.
+    ///
+    /// # Errors
+    /// What libtorch reports, out of memory first of all.
+    pub fn new(trained: &[&Parameter], options: &OptimizerOptions, compute: Kind) -> Result<Option<Self>, TchError> {
+        let floats = trained.iter().all(|parameter| parameter.tensor.kind() == Kind::Float);
+        let Some(first) = trained.first().filter(|first| floats && runs_on(first.tensor.device()).is_ok()) else {
+            return Ok(None);
+        };
+        let decay = |parameter: &Parameter| if parameter.decays { options.weight_decay } else { 0.0 };
+        let layout = FlatLayout::new(trained.iter().map(|p| (p.tensor.numel() as i64, decay(p))));
+        let buffer = |kind| Tensor::f_zeros([layout.size()], (kind, first.tensor.device()));
+        let narrow = (compute == Kind::BFloat16).then(|| buffer(Kind::BFloat16)).transpose()?;
+        let state = FlatState {
+            parameters: buffer(Kind::Float)?,
+            first: buffer(Kind::Float)?,
+            second: buffer(Kind::Float)?,
+            narrow,
+        };
+        let step = Tensor::f_zeros([1], (Kind::Float, first.tensor.device()))?;
+        let constants = Constants { betas: options.betas, epsilon: options.eps, clip_norm: 0.0 };
+        let members = trained.iter().map(|p| (p.name.clone(), p.tensor.size())).collect();
+        let mut flat = Self { layout, state, members, copies: None, step, constants };
+        flat.take_in(trained);
+        flat.refresh()?;
+        Ok(Some(flat))
+    }
+
+    /// Moves the parameters' numbers into the buffer; layers go on holding the same tensors.
+    fn take_in(&mut self, trained: &[&Parameter]) {
+        let parts = self.parts(&self.state.parameters);
+        for (part, parameter) in parts.iter().zip(trained) {
+            no_grad(|| part.shallow_clone().copy_(&parameter.tensor));
+            parameter.tensor.shallow_clone().set_data(part);
+        }
+        self.copies = self.state.narrow.as_ref().map(|narrow| {
+            let parameters = trained.iter().map(|parameter| parameter.tensor.shallow_clone());
+            NarrowCopies::new(parameters.zip(self.parts(narrow)))
+        });
+    }
+
+    /// Each parameter's part of a buffer, in its shape.
+    fn parts(&self, buffer: &Tensor) -> Vec<Tensor> {
+        let parts = self.layout.parts(buffer);
+        parts.iter().zip(&self.members).map(|(part, (_, shape))| part.view(shape.as_slice())).collect()
+    }
+
+    /// See [`AdamW::copies`](super::AdamW::copies).
+    pub fn copies(&self) -> Option<&NarrowCopies> {
+        self.copies.as_ref()
+    }
+
+    /// See [`AdamW::refresh`](super::AdamW::refresh).
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn refresh(&self) -> Result<(), TchError> {
+        if let Some(narrow) = &self.state.narrow {
+            narrow.shallow_clone().f_copy_(&self.state.parameters)?;
+        }
+        Ok(())
+    }
+
+    /// Of gradients in the parameters' order, see [`Gradients::norm`].
+    pub fn norm(&self, gradients: &[Tensor]) -> Tensor {
+        self.layout.norm(gradients).get(0)
+    }
+
+    /// See [`AdamW::update`](super::AdamW::update).
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn update(
+        &self,
+        Gradients { list, norm }: &Gradients,
+        clip_norm: f64,
+        rate: LearningRate<'_>,
+        skip: &Tensor,
+    ) -> Result<(), TchError> {
+        let constants = Constants { clip_norm, ..self.constants };
+        let rate = on_device(rate, &self.step);
+        self.layout.update(&self.state, list, constants, [norm, &self.step, &rate, skip]);
+        Ok(())
+    }
+
+    /// See [`AdamW::state`](super::AdamW::state). Both counts are one number, a scalar as elsewhere.
+    pub fn state(&self) -> NamedTensors {
+        let mut state = NamedTensors::new();
+        let (first, second) = (self.parts(&self.state.first), self.parts(&self.state.second));
+        for (((name, _), first), second) in self.members.iter().zip(first).zip(second) {
+            state.push((format!("first_moment.{name}"), first));
+            state.push((format!("second_moment.{name}"), second));
+        }
+        for label in ["decayed", "not_decayed"] {
+            state.push((format!("updates.{label}"), self.step.get(0)));
+        }
+        state
+    }
+}
