@@ -25,6 +25,7 @@ const BLOCK_ROWS: i64 = 64;
 /// # Panics
 /// Where libtorch refuses an operation, as all of tch's operators.
 pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) -> Tensor {
+    let scores = &scores.scaled();
     let entries = if v.device() == Device::Cpu { BLOCK_ENTRIES } else { BLOCK_ENTRIES_ON_CUDA };
     attend_in_blocks(scores, v, mask, dropout, entries, BLOCK_ROWS)
 }

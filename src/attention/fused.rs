@@ -17,6 +17,7 @@ pub struct Operands {
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    scale: f64,
     /// Width of the values before they were padded.
     width: i64,
     /// What is added to the scores, 0 or −∞, `[batch, 1, 1, M]`; never together with `causal`.
@@ -40,11 +41,11 @@ impl Operands {
         if masks_differ || misaligned || q.size()[3].max(v.size()[3]) > MAX_WIDTH {
             return None;
         }
-        let operands = Self::new(q, k, v, mask);
+        let operands = Self::new((q, k, v), scores.scale.unwrap_or(1.0), mask);
         (operands.choice(dropout)? != MATH).then_some(operands)
     }
 
-    fn new(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask) -> Self {
+    fn new((q, k, v): (&Tensor, &Tensor, &Tensor), scale: f64, mask: &Mask) -> Self {
         let (batch, n) = (v.size()[0], q.size()[2]);
         // Kernels want one width, a multiple of 8; columns of zeros change neither scores nor outputs.
         let width = (q.size()[3].max(v.size()[3]) + 7) / 8 * 8;
@@ -60,18 +61,18 @@ impl Operands {
         let padding = lengths.map(|lengths| padding(lengths, v, empty.as_ref()));
         let [q, k, value] = [q, k, v].map(fit);
         // A single query is the last position: it sees every key.
-        Operands { q, k, v: value, width: v.size()[3], padding, empty, causal: mask.causal && n > 1 }
+        Operands { q, k, v: value, scale, width: v.size()[3], padding, empty, causal: mask.causal && n > 1 }
     }
 
     fn choice(&self, dropout: f64) -> Option<i64> {
-        let Operands { q, k, v, padding, causal, .. } = self;
-        Tensor::f_internal_fused_sdp_choice(q, k, v, padding.as_ref(), dropout, *causal, 1.0, false).ok()
+        let Operands { q, k, v, padding, causal, scale, .. } = self;
+        Tensor::f_internal_fused_sdp_choice(q, k, v, padding.as_ref(), dropout, *causal, *scale, false).ok()
     }
 
-    /// `softmax(Q·Kᵀ)·V`, `[batch, heads, N, d_h]`.
+    /// `softmax(scale·Q·Kᵀ)·V`, `[batch, heads, N, d_h]`.
     pub fn attend(&self, dropout: f64) -> Tensor {
-        let Operands { q, k, v, padding, causal, .. } = self;
-        let output = Tensor::scaled_dot_product_attention(q, k, v, padding.as_ref(), dropout, *causal, 1.0, false);
+        let Operands { q, k, v, padding, causal, scale, .. } = self;
+        let output = Tensor::scaled_dot_product_attention(q, k, v, padding.as_ref(), dropout, *causal, *scale, false);
         let output = if q.size()[3] > self.width { output.narrow(3, 0, self.width) } else { output };
         match &self.empty {
             Some(empty) => output.masked_fill(empty, 0.0),

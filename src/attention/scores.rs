@@ -3,11 +3,13 @@
 use std::ops::Range;
 use tch::{Kind, Tensor};
 
-/// Scores `B = Q·Kᵀ + Σ weight·table + A ⊗ B`, each part optional; where one is absent it counts as zero.
+/// Scores `B = scale·Q·Kᵀ + Σ weight·table + A ⊗ B`, each part optional; where one is absent it counts as zero.
 #[derive(Debug, Default)]
 pub struct Scores {
-    /// Q, any scale applied: `[batch | 1, heads, N, r]`.
+    /// Q: `[batch | 1, heads, N, r]`.
     pub q: Option<Tensor>,
+    /// What Q is still to be multiplied by: kernels take it with the product.
+    pub scale: Option<f64>,
     /// K: `[batch | 1, heads, M, r]`.
     pub k: Option<Tensor>,
     /// Tables that stand in memory, shared by the batch.
@@ -47,12 +49,14 @@ impl Scores {
     pub fn weighted(self, weight: &Tensor) -> Self {
         // The product is taken in the weight's float32 and rounded once.
         let times = |x: Tensor| (&x * weight).to_kind(x.kind());
+        let of_q = self.scale.map_or_else(|| weight.shallow_clone(), |scale| weight * scale);
         let table = |Table { table, weight: before }| {
             let weight = before.map_or_else(|| weight.shallow_clone(), |before: Tensor| before * weight);
             Table { table, weight: Some(weight) }
         };
         Scores {
-            q: self.q.map(times),
+            q: self.q.map(|q| (&q * of_q).to_kind(q.kind())),
+            scale: None,
             k: self.k,
             tables: self.tables.into_iter().map(table).collect(),
             factors: self.factors.map(|Factors { a, b }| Factors { a: times(a), b }),
@@ -64,11 +68,14 @@ impl Scores {
     ///
     /// # Panics
     /// Where two of them have factors, which only one part makes.
-    pub fn sum(list: Vec<Scores>) -> Self {
+    pub fn sum(mut list: Vec<Scores>) -> Self {
+        if list.len() == 1 {
+            return list.remove(0);
+        }
         let mut sum = Scores::default();
         let (mut q, mut k) = (Vec::new(), Vec::new());
         for scores in list {
-            q.extend(scores.q);
+            q.extend(scores.scaled_q());
             k.extend(scores.k);
             sum.tables.extend(scores.tables);
             assert!(sum.factors.is_none() || scores.factors.is_none(), "one part of a mixture has factors");
@@ -78,6 +85,28 @@ impl Scores {
         sum.q = side_by_side(q);
         sum.k = side_by_side(k);
         sum
+    }
+
+    /// Q with its scale.
+    pub fn scaled_q(&self) -> Option<Tensor> {
+        self.q.as_ref().map(|q| self.scale.map_or_else(|| q.shallow_clone(), |scale| q * scale))
+    }
+
+    /// The same scores with nothing still to be multiplied.
+    pub fn scaled(&self) -> Self {
+        let table = |Table { table, weight }: &Table| Table {
+            table: table.shallow_clone(),
+            weight: weight.as_ref().map(Tensor::shallow_clone),
+        };
+        let factors = |Factors { a, b }: &Factors| Factors { a: a.shallow_clone(), b: b.shallow_clone() };
+        Scores {
+            q: self.scaled_q(),
+            scale: None,
+            k: self.k.as_ref().map(Tensor::shallow_clone),
+            tables: self.tables.iter().map(table).collect(),
+            factors: self.factors.as_ref().map(factors),
+            from_input: self.from_input,
+        }
     }
 
     /// Whether the scores are the same for every sample of a batch.
@@ -102,6 +131,7 @@ impl Scores {
         };
         Scores {
             q: self.q.as_ref().map(cut),
+            scale: self.scale,
             k: self.k.as_ref().map(|k| rows_of(k, 2, 0, m)),
             tables: self.tables.iter().map(table).collect(),
             factors: self.factors.as_ref().map(|factors| Factors { a: cut(&factors.a), b: cut(&factors.b) }),
@@ -119,7 +149,7 @@ impl Scores {
 
     /// [`Scores::materialise`] with the product of Q and Kᵀ by `product`.
     pub fn materialise_by(&self, product: fn(&Tensor, &Tensor) -> Tensor, m: i64) -> Tensor {
-        let mut sum = match (&self.q, &self.k) {
+        let mut sum = match (&self.scaled_q(), &self.k) {
             (Some(q), Some(k)) => Some(product(q, &k.transpose(-2, -1))),
             _ => None,
         };

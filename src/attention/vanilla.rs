@@ -50,7 +50,8 @@ impl ScoreSource for Vanilla {
 
     fn scores(&self, queries: &Queries<'_>, keys: Option<&Tensor>, _m: i64) -> Scores {
         Scores {
-            q: queries.query.map(|query| query * self.scale),
+            q: queries.query.map(Tensor::shallow_clone),
+            scale: Some(self.scale),
             k: keys.map(Tensor::shallow_clone),
             from_input: true,
             ..Scores::default()

@@ -2,6 +2,7 @@
 
 mod attention;
 mod graphs;
+mod kernels;
 mod memory;
 mod place;
 mod runs;

@@ -19,7 +19,7 @@ impl<S: Number> Model<S> {
                 if let Some(masks) = masks {
                     let sample = if parts.iter().any(|part| part.depends_on_the_input()) { masks.sample } else { 0 };
                     let row = (sample * self.plan.heads + head) * self.plan.max_length + position;
-                    let factors = masks.factors(name, row, weights.len());
+                    let factors = masks.factors(name, row, weights.len(), masks.attention);
                     weights.iter_mut().zip(factors).for_each(|(weight, factor)| *weight = *weight * S::from(factor));
                 }
                 let divisor = if fused(parts) { total } else { S::from(1.0) };

@@ -57,6 +57,12 @@ fn dropout_with_a_mask_for_the_batch_gives_the_same_weights() {
 }
 
 #[test]
+fn dropout_of_the_whole_model_gives_the_same_weights() {
+    learns(&[("attention.kind", "\"dense\""), ("model.dropout", "0.3"), ("model.positions", "\"learned\"")]);
+    learns(&[("attention.kind", "\"random\""), ("model.dropout", "0.2"), ("model.activation", "\"gelu\"")]);
+}
+
+#[test]
 fn dropout_of_blocks_one_by_one_gives_the_same_weights() {
     let keys = [("attention.kind", "\"factorized-dense\""), ("attention.dropout", "0.3")];
     learns_by(&keys, ("train.batch_size", "1"), ("train.accumulate", "4"));

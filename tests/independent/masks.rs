@@ -1,12 +1,14 @@
-//! Which attention weights dropout keeps: a hash of where they stand.
+//! Which numbers dropout keeps: a hash of where they stand.
 
 use sha2::{Digest, Sha256};
 
 /// The masks of one sample of a micro-batch.
 #[derive(Clone, Copy)]
 pub struct Masks {
-    /// How likely a weight is dropped.
-    pub probability: f64,
+    /// How likely an attention weight is dropped.
+    pub attention: f64,
+    /// How likely a number is dropped elsewhere.
+    pub model: f64,
     /// K.
     pub key: u64,
     /// The sample's place in the micro-batch, from 0.
@@ -19,21 +21,24 @@ impl Masks {
         first_eight_bytes(&format!("{seed} dropout {update} {micro_batch}"))
     }
 
-    /// What the weights of one row of an attention, `[keys]`, are multiplied by.
-    pub fn factors(&self, attention: &str, row: usize, keys: usize) -> Vec<f64> {
-        let stream = halves(first_eight_bytes(&format!("0 {attention}")));
+    /// What the numbers of one row of a place are multiplied by, `[columns]`, where each is dropped with `probability`.
+    pub fn factors(&self, place: &str, row: usize, columns: usize, probability: f64) -> Vec<f64> {
+        if probability == 0.0 {
+            return vec![1.0; columns];
+        }
+        let stream = halves(first_eight_bytes(&format!("0 {place}")));
         let key = halves(self.key);
         let [first, second] = [0, 1].map(|half| mix(key[half] ^ stream[half]));
         let row = u32::try_from(row).expect("few rows");
         let row = mix(mix(row ^ first).wrapping_add(second));
-        let border = (self.probability * 4_294_967_296.0).round() as i64 - 2_147_483_648;
-        let factor = |key: u32| {
-            let column = mix(mix(key ^ second).wrapping_add(first));
+        let border = (probability * 4_294_967_296.0).round() as i64 - 2_147_483_648;
+        let factor = |column: u32| {
+            let column = mix(mix(column ^ second).wrapping_add(first));
             let product = (row ^ column).wrapping_mul(0x7feb_352d);
             let hash = (product ^ (product >> 15)).wrapping_mul(0x846c_a68b);
-            if i64::from(hash as i32) < border { 0.0 } else { 1.0 / (1.0 - self.probability) }
+            if i64::from(hash as i32) < border { 0.0 } else { 1.0 / (1.0 - probability) }
         };
-        (0..u32::try_from(keys).expect("few keys")).map(factor).collect()
+        (0..u32::try_from(columns).expect("few columns")).map(factor).collect()
     }
 }
 
@@ -60,8 +65,8 @@ mod tests {
 
     #[test]
     fn the_share_of_dropped_weights_is_the_probability() {
-        let masks = Masks { probability: 0.3, key: Masks::key(1, 2, 3), sample: 0 };
-        let rows = (0..100).map(|row| masks.factors("decoder.layers.0.attention", row, 100));
+        let masks = Masks { attention: 0.0, model: 0.0, key: Masks::key(1, 2, 3), sample: 0 };
+        let rows = (0..100).map(|row| masks.factors("decoder.layers.0.attention", row, 100, 0.3));
         let dropped = rows.flatten().filter(|factor| *factor == 0.0).count();
         assert!((2_850..3_150).contains(&dropped), "{dropped} of 10 000");
     }

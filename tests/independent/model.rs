@@ -1,4 +1,4 @@
-//! The forward pass of the model. Of dropout it knows that of the attention weights.
+//! The forward pass of the model.
 
 use std::collections::BTreeMap;
 
@@ -35,15 +35,30 @@ impl<S: Number> Model<S> {
     /// The logits for the token after each position, `[positions, vocabulary]`, with dropout where there are masks.
     pub fn logits(&self, tokens: &[usize], masks: Option<Masks>) -> Rows<S> {
         let mut stream = self.embedded(tokens);
+        self.drop(&mut stream, "embedding", masks);
         for (layer, parts) in self.plan.layers.iter().enumerate() {
             let block = format!("decoder.layers.{layer}");
             let normalized = self.normalized(&stream, &format!("{block}.attention_norm"));
-            join(&mut stream, &self.attention(&normalized, &format!("{block}.attention"), parts, masks));
+            let mut branch = self.attention(&normalized, &format!("{block}.attention"), parts, masks);
+            self.drop(&mut branch, &format!("{block}.attention_dropout"), masks);
+            join(&mut stream, &branch);
             let normalized = self.normalized(&stream, &format!("{block}.feed_forward_norm"));
-            join(&mut stream, &self.feed_forward(&normalized, &format!("{block}.feed_forward")));
+            let mut branch = self.feed_forward(&normalized, &format!("{block}.feed_forward"), masks);
+            self.drop(&mut branch, &format!("{block}.feed_forward_dropout"), masks);
+            join(&mut stream, &branch);
         }
         let output = if self.plan.tied { "embedding" } else { "output" };
         self.projected(&self.normalized(&stream, "decoder.norm"), output)
+    }
+
+    /// Multiplies the rows of a place by what dropout leaves of them.
+    fn drop(&self, rows: &mut Rows<S>, place: &str, masks: Option<Masks>) {
+        let Some(masks) = masks else { return };
+        for (position, row) in rows.iter_mut().enumerate() {
+            let number = masks.sample * self.plan.max_length + position;
+            let factors = masks.factors(place, number, row.len(), masks.model);
+            row.iter_mut().zip(factors).for_each(|(x, factor)| *x = *x * S::from(factor));
+        }
     }
 
     fn embedded(&self, tokens: &[usize]) -> Rows<S> {
@@ -81,26 +96,38 @@ impl<S: Number> Model<S> {
 
     /// x·Wᵀ, with the bias where there is one; b₁ of `dense` is added elsewhere.
     pub fn projected(&self, rows: &Rows<S>, name: &str) -> Rows<S> {
-        let weight = &self.weights[&format!("{name}.weight")];
         let bias = self.weights.get(&format!("{name}.bias")).filter(|_| !name.ends_with("dense.w1"));
+        let added = |product: S, index: usize| bias.map_or(product, |bias| product + (self.round)(bias[index]));
+        self.products(rows, name, added)
+    }
+
+    /// x·Wᵀ of rounded operands, each number through `finish` with its column and rounded in the end.
+    fn products(&self, rows: &Rows<S>, name: &str, finish: impl Fn(S, usize) -> S) -> Rows<S> {
         let round = self.round;
         let rounded = |values: &[S]| values.iter().map(|x| round(*x)).collect::<Vec<S>>();
-        let weight = rounded(weight);
+        let weight = rounded(&self.weights[&format!("{name}.weight")]);
         let projected = |row: &Vec<S>| {
             let row = rounded(row);
-            let output = |(index, weight): (usize, &[S])| {
-                let product = dot(&row, weight);
-                round(bias.map_or(product, |bias| product + round(bias[index])))
-            };
+            let output = |(index, weight): (usize, &[S])| round(finish(dot(&row, weight), index));
             weight.chunks(row.len()).enumerate().map(output).collect()
         };
         rows.iter().map(projected).collect()
     }
 
-    fn feed_forward(&self, rows: &Rows<S>, name: &str) -> Rows<S> {
-        let mut hidden = self.projected(rows, &format!("{name}.input"));
-        hidden.iter_mut().flatten().for_each(|x| *x = self.plan.activation.of(*x));
-        self.projected(&hidden, &format!("{name}.output"))
+    /// Both biases join products that are rounded already; the second sum, which joins the stream, is not rounded.
+    fn feed_forward(&self, rows: &Rows<S>, name: &str, masks: Option<Masks>) -> Rows<S> {
+        let biased = |layer: &str, rows: &Rows<S>| {
+            let bias = self.weights.get(&format!("{name}.{layer}.bias"));
+            let mut products = self.products(rows, &format!("{name}.{layer}"), |product, _| product);
+            for row in bias.map(|_| &mut products).into_iter().flatten() {
+                row.iter_mut().zip(bias.into_iter().flatten()).for_each(|(x, bias)| *x = *x + *bias);
+            }
+            products
+        };
+        let mut hidden = biased("input", rows);
+        hidden.iter_mut().flatten().for_each(|x| *x = self.plan.activation.of((self.round)(*x)));
+        self.drop(&mut hidden, name, masks);
+        biased("output", &hidden)
     }
 }
 

@@ -16,13 +16,15 @@ struct Site<'a, S> {
     name: &'a str,
     /// Whether it has `vanilla` or `dense`, whose products' operands are rounded.
     multiplies: bool,
+    /// Whether it has one part only.
+    alone: bool,
 }
 
 impl<S: Number> Model<S> {
     /// The scores of each head, for each position those of the positions that it sees: itself and all before.
     pub fn scores(&self, rows: &Rows<S>, name: &str, parts: &[Part]) -> Vec<Rows<S>> {
         let multiplies = parts.iter().any(|part| matches!(part, Part::Vanilla | Part::Dense));
-        let site = Site { rows, name, multiplies };
+        let site = Site { rows, name, multiplies, alone: parts.len() == 1 };
         let weights = self.mixture(name, parts.len());
         let parts: Vec<Score<S>> =
             parts.iter().zip(weights).map(|(part, weights)| self.part(*part, &site, weights)).collect();
@@ -56,12 +58,14 @@ impl<S: Number> Model<S> {
     }
 
     fn vanilla<'a>(&'a self, site: &Site<'a, S>, weights: Vec<S>) -> Score<'a, S> {
-        let (round, width) = (self.round, self.plan.head_width);
-        let mut query = self.projected(site.rows, &format!("{}.query", site.name));
-        query.iter_mut().flatten().for_each(|x| *x = round(*x / S::from((width as f64).sqrt())));
-        let query = self.weighed(query, &weights);
+        let width = self.plan.head_width;
+        let root = S::from((width as f64).sqrt());
+        let query = self.projected(site.rows, &format!("{}.query", site.name));
+        let weights: Vec<S> = weights.iter().map(|weight| *weight / root).collect();
+        // Alone a fused kernel multiplies the product.
+        let (query, divisor) = if site.alone { (query, root) } else { (self.weighed(query, &weights), S::from(1.0)) };
         let key = self.projected(site.rows, &format!("{}.key", site.name));
-        Box::new(move |head, p, q| dot(&query[p][head * width..][..width], &key[q][head * width..][..width]))
+        Box::new(move |head, p, q| dot(&query[p][head * width..][..width], &key[q][head * width..][..width]) / divisor)
     }
 
     fn dense<'a>(&'a self, site: &Site<'a, S>, weights: Vec<S>) -> Score<'a, S> {

@@ -80,15 +80,17 @@ pub fn compare(run: &RunFolder, steps: usize, blocks_per_update: usize) {
     compare_state(run, &state, steps);
 }
 
-/// The blocks of an update, counted from 0, with the masks of their attention weights.
+/// The blocks of an update, counted from 0, with their masks.
 fn masked<'a>(blocks: impl Iterator<Item = Block<'a>>, config: &Config, plan: &Plan, update: usize) -> Vec<Block<'a>> {
-    let (probability, micro_batch) = (dropout(config), micro_batch(config, plan));
+    let (attention, micro_batch) = (dropout(config), micro_batch(config, plan));
+    let model = config.required_number("model.dropout");
     let masks = |index: usize| Masks {
-        probability,
+        attention,
+        model,
         key: Masks::key(SEED, update, index / micro_batch),
         sample: index % micro_batch,
     };
-    let masks = |index| (probability > 0.0).then(|| masks(index));
+    let masks = |index| (attention.max(model) > 0.0).then(|| masks(index));
     blocks.enumerate().map(|(index, block)| Block { masks: masks(index), ..block }).collect()
 }
 

@@ -57,6 +57,7 @@ impl Operands {
         };
         Scores {
             q: self.q.as_ref().map(value),
+            scale: None,
             k: self.k.as_ref().map(value),
             tables: self.tables.iter().map(table).collect(),
             factors: self.factors.as_ref().map(|(a, b)| Factors { a: value(a), b: value(b) }),

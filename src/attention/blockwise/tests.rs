@@ -22,6 +22,7 @@ fn blocks_of_any_size_equal_the_whole() {
         let v = normal(7, &[batch, heads, m, 5]);
         let leaves = [&q, &k, &table, &weight, &a, &b, &v];
         let scores = || Scores {
+            scale: None,
             q: Some(q.shallow_clone()),
             k: Some(k.shallow_clone()),
             tables: vec![Table { table: table.shallow_clone(), weight: Some(weight.shallow_clone()) }],

@@ -1,0 +1,101 @@
+//! Gradients of whole models by our kernels on a GPU, against plain operations in float64 on the CPU.
+
+use crate::gpu;
+use synth::attention::Pass;
+use synth::attention::options::AttentionOptions;
+use synth::kernels::dropout::DropoutKey;
+use synth::kernels::runs_on;
+use synth::model::Decoder;
+use synth::model::options::{Activation, ModelOptions, Positions};
+use synth::model::vocabulary_loss::vocabulary_loss;
+use synth::parameters::Parameters;
+use tch::{Device, Kind, Tensor};
+
+/// A model and the tokens that it reads.
+struct Case {
+    model: ModelOptions,
+    attention: AttentionOptions,
+    vocabulary: i64,
+    shape: [i64; 2],
+}
+
+impl Case {
+    /// The loss of random tokens, then the gradients of all parameters, by name.
+    fn gradients(&self, device: Device, [stored, compute]: [Kind; 2]) -> Vec<(String, Tensor)> {
+        let mut parameters = Parameters::new(1, device, stored);
+        let decoder = Decoder::new(&mut parameters, &self.model, &self.attention, self.vocabulary);
+        tch::manual_seed(2);
+        let draw = || Tensor::randint(self.vocabulary, self.shape, (Kind::Int64, Device::Cpu));
+        let (tokens, targets) = (draw(), draw().view([-1]));
+        let _ = targets.narrow(0, 4, 3).fill_(-100);
+        let (tokens, targets) = (tokens.to_device(device), targets.to_device(device));
+        let key = DropoutKey::start(3, 4, 5, device);
+        let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
+        let hidden = decoder.hidden(&tokens, pass).unwrap().flatten(0, 1);
+        let loss = vocabulary_loss(&hidden, decoder.output(), &targets, pass).unwrap() / targets.numel() as f64;
+        loss.backward();
+        let gradients = parameters.trainable().map(|p| (p.name.clone(), p.tensor.grad()));
+        let all = [("loss".to_string(), loss)].into_iter().chain(gradients);
+        all.map(|(name, x)| (name, x.detach().to_device(Device::Cpu).to_kind(Kind::Double))).collect()
+    }
+}
+
+/// The tensor that is furthest from what is expected, in units of that one's norm.
+fn furthest(found: &[(String, Tensor)], expected: &[(String, Tensor)]) -> (f64, String) {
+    let distance = |a: &Tensor, b: &Tensor| ((a - b).norm() / (b.norm() + 1e-12)).double_value(&[]);
+    let of = |(a, b): (&(String, Tensor), &(String, Tensor))| (distance(&a.1, &b.1), a.0.clone());
+    let distances = found.iter().zip(expected).map(of);
+    distances.fold((0.0, String::new()), |most, next| if next.0 > most.0 || next.0.is_nan() { next } else { most })
+}
+
+fn cases() -> Vec<Case> {
+    let base = ModelOptions {
+        layers: 2,
+        d_model: 128,
+        heads: 2,
+        d_ff: Some(512),
+        dropout: 0.1,
+        max_length: 72,
+        ..ModelOptions::default()
+    };
+    let models = [
+        base.clone(),
+        ModelOptions { dropout: 0.0, d_model: 512, heads: 8, d_ff: Some(2048), layers: 1, ..base.clone() },
+        ModelOptions { activation: Activation::Gelu, positions: Positions::Sinusoidal, d_model: 96, ..base.clone() },
+        ModelOptions { bias: false, positions: Positions::None, tie_embeddings: false, d_ff: Some(300), ..base },
+    ];
+    // Libtorch's own masks, of attention weights on the fused path, differ between devices.
+    let attentions = [
+        "kind = \"vanilla\"\ndropout = 0.0",
+        "kind = \"dense\"\ndropout = 0.0",
+        "kind = \"random\"\ndropout = 0.2",
+        "kind = \"factorized-random\"\ndropout = 0.2",
+        "kind = \"dense+vanilla\"\ndropout = 0.0",
+        "kind = \"factorized-random+vanilla\"\ndropout = 0.0",
+        "kind = \"random+vanilla\"\ndropout = 0.2",
+    ];
+    let case = |model: &ModelOptions, attention: &str| Case {
+        model: model.clone(),
+        attention: toml::from_str(attention).unwrap(),
+        vocabulary: 1003,
+        shape: [5, 72],
+    };
+    models.iter().flat_map(|model| attentions.map(|attention| case(model, attention))).collect()
+}
+
+#[test]
+fn gpu_gradients_of_models_are_those_of_plain_operations_in_float64() {
+    let Some(_turn) = gpu() else { return };
+    assert_eq!(runs_on(Device::Cuda(0)), Ok(()));
+    for case in cases() {
+        let expected = case.gradients(Device::Cpu, [Kind::Double; 2]);
+        let float = case.gradients(Device::Cuda(0), [Kind::Float; 2]);
+        let bf16 = [Kind::Float, Kind::BFloat16];
+        let (kernels, plain) = (case.gradients(Device::Cuda(0), bf16), case.gradients(Device::Cpu, bf16));
+        let of = |found: &[(String, Tensor)]| furthest(found, &expected);
+        let (float, kernels, plain) = (of(&float), of(&kernels), of(&plain));
+        let what = format!("{:?} {:?}", case.attention, case.model);
+        assert!(float.0 < 1e-4, "{float:?} in float32: {what}");
+        assert!(kernels.0 < 1.5 * plain.0, "{kernels:?}, plain operations {plain:?}: {what}");
+    }
+}
