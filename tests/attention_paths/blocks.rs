@@ -30,6 +30,7 @@ fn several_blocks_equal_the_whole() {
     let mask = Mask { causal: true, key_lengths: Some(Tensor::from_slice(&[LENGTH, 1100])) };
     let run = |path, dropout| {
         let scores = Scores {
+            scale: None,
             q: Some(q.shallow_clone()),
             k: Some(k.shallow_clone()),
             tables: vec![Table { table: table.shallow_clone(), weight: Some(weight.shallow_clone()) }],

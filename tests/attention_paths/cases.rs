@@ -33,6 +33,7 @@ impl Case {
             weight: weight.as_ref().map(|weight| at_least_float(&part(weight))),
         };
         Scores {
+            scale: None,
             q: self.q.as_ref().map(part),
             k: self.k.as_ref().map(part),
             tables: self.tables.iter().map(table).collect(),
