@@ -14,10 +14,12 @@
 //! In the form Q·Kᵀ: Q is the hidden layer, K is W₂, one row per position; b₂ is a column of K beside ones in Q.
 
 use super::options::AttentionOptions;
+use super::packed::Columns;
 use super::projection::{Projection, split_heads};
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Scores, rows_of};
 use super::variant::{Dimensions, Variant};
+use crate::kernels::score_operands::{Part, Source};
 use crate::parameters::{Init, Scope};
 use tch::{Kind, Tensor};
 
@@ -59,8 +61,8 @@ fn parameters(options: &AttentionOptions, dimensions: Dimensions) -> u128 {
 struct Dense {
     first: First,
     first_bias: Option<Tensor>,  // [heads · r]
-    second: Tensor,              // [heads | 1, max_length, r]
-    second_bias: Option<Tensor>, // [heads | 1, max_length]
+    second: Tensor,              // [heads, max_length, r], without heads where they share
+    second_bias: Option<Tensor>, // [heads, max_length], likewise
     heads: i64,
 }
 
@@ -82,12 +84,11 @@ impl Dense {
         };
         let first_bias = dense.bias.then(|| scope.enter("w1").tensor("bias", &[heads * width], Init::Zeros));
         // The heads' axis is absent where they share.
-        let (tables, skip) = if dense.shared_output { (1, 1) } else { (heads, 0) };
+        let skip = usize::from(dense.shared_output);
         let shape = |full: &[i64]| full[skip..].to_vec();
         let init = Init::Projection { inputs: width, shrink: 1.0 };
-        let second = scope.tensor("w2", &shape(&[heads, max_length, width]), init).view([tables, max_length, width]);
+        let second = scope.tensor("w2", &shape(&[heads, max_length, width]), init);
         let second_bias = dense.bias.then(|| scope.tensor("b2", &shape(&[heads, max_length]), Init::Zeros));
-        let second_bias = second_bias.map(|bias| bias.view([tables, max_length]));
         Self { first, first_bias, second, second_bias, heads }
     }
 
@@ -106,15 +107,26 @@ impl Dense {
         }
     }
 
+    /// W₂ as `[heads | 1, max_length, r]`. Made when it is read: the optimizer may move a parameter's numbers, and a view
+    /// would stay with the old ones.
+    fn second(&self) -> Tensor {
+        by_head(&self.second, 3)
+    }
+
     /// W₂'s first `m` rows for every head, `[1, heads, M, r]`, with b₂ as one more column.
     fn output(&self, m: i64) -> Tensor {
-        let rows = rows_of(&self.second, 1, 0, m);
+        let rows = rows_of(&self.second(), 1, 0, m);
         let rows = match &self.second_bias {
-            Some(bias) => Tensor::cat(&[rows, rows_of(bias, 1, 0, m).unsqueeze(-1)], 2),
+            Some(bias) => Tensor::cat(&[rows, rows_of(&by_head(bias, 2), 1, 0, m).unsqueeze(-1)], 2),
             None => rows,
         };
         rows.unsqueeze(0).expand([-1, self.heads, -1, -1], false)
     }
+}
+
+/// `x` of `axes` axes, the first of which is absent where heads share.
+fn by_head(x: &Tensor, axes: usize) -> Tensor {
+    if x.dim() < axes { x.unsqueeze(0) } else { x.shallow_clone() }
 }
 
 impl ScoreSource for Dense {
@@ -127,6 +139,18 @@ impl ScoreSource for Dense {
 
     fn learned_keys(&self, m: i64, kind: Kind) -> Option<Tensor> {
         Some(self.output(m).to_kind(kind))
+    }
+
+    fn packed(&self, columns: &Columns<'_>) -> Option<Part> {
+        if self.first_bias.is_some() || self.second_bias.is_some() {
+            return None;
+        }
+        let first = match self.first {
+            First::Own(_) => columns.own[0],
+            First::Query => columns.query?,
+        };
+        let (second, queries) = (self.second(), Source::Columns { first, relu: true });
+        Some(Part { queries, width: second.size()[2], keys: Source::Table(second), scale: 1.0 })
     }
 
     fn scores(&self, queries: &Queries<'_>, keys: Option<&Tensor>, _m: i64) -> Scores {

@@ -4,9 +4,11 @@
 //! 16 (mesh-tensorflow) and 32 (Long Range Arena). Both start normal with the standard deviation s for which the
 //! scores have `init_std`: s⁴·k = init_std².
 
+use super::packed::Columns;
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Scores, rows_of};
 use super::variant::Variant;
+use crate::kernels::score_operands::{Part, Source};
 use crate::parameters::Init;
 use tch::Tensor;
 
@@ -44,6 +46,11 @@ struct FactorizedRandom {
 }
 
 impl ScoreSource for FactorizedRandom {
+    fn packed(&self, _columns: &Columns<'_>) -> Option<Part> {
+        let table = |table: &Tensor| Source::Table(table.shallow_clone());
+        Some(Part { queries: table(&self.r1), keys: table(&self.r2), width: self.r1.size()[2], scale: 1.0 })
+    }
+
     fn scores(&self, queries: &Queries<'_>, _keys: Option<&Tensor>, m: i64) -> Scores {
         let q = rows_of(&self.r1, 1, queries.first, queries.count).unsqueeze(0);
         let k = rows_of(&self.r2, 1, 0, m).unsqueeze(0);

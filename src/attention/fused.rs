@@ -9,8 +9,16 @@ use tch::{Device, Kind, Tensor};
 
 /// The widest head that the stock kernels take.
 const MAX_WIDTH: i64 = 256;
-/// `_fused_sdp_choice`'s number of the path that materialises.
+/// `_fused_sdp_choice`'s numbers of the path that materialises and of cuDNN's kernel.
 const MATH: i64 = 0;
+const CUDNN: i64 = 3;
+
+/// Whether libtorch would take cuDNN's kernel for attention over `v` `[batch, heads, N, width]` with queries and keys of
+/// the same shape: on new cards, unless results are to be deterministic.
+pub fn prefers_cudnn(v: &Tensor, causal: bool, dropout: f64) -> bool {
+    let choice = Tensor::f_internal_fused_sdp_choice(v, v, v, None::<&Tensor>, dropout, causal, 1.0, false);
+    choice.is_ok_and(|choice| choice == CUDNN)
+}
 
 /// Queries, keys and values of one batch, kind and width, as the kernels want them.
 pub struct Operands {

@@ -7,10 +7,12 @@ use super::mask::Mask;
 use super::mixer::{Pass, TokenMixer};
 use super::mixture::Mixture;
 use super::options::AttentionOptions;
+use super::packed::{self, Columns};
 use super::projection::{Projection, join_heads, project_together, split_heads};
 use super::score_source::{Queries, ScoreSource};
 use super::scores::{Scores, Table};
 use super::variant::Dimensions;
+use crate::kernels::score_operands::Parts;
 use crate::parameters::{Role, Scope};
 use crate::randomness::derive;
 use anyhow::{Result, ensure};
@@ -85,6 +87,12 @@ impl SynthesizedAttention {
         pass: Pass<'_>,
     ) -> Result<Tensor> {
         check_causal(x, memory, mask)?;
+        if x.as_ptr() == memory.as_ptr() && bias.is_none() {
+            self.check_length(x.size()[1])?;
+            if let Some(mixed) = packed::attend(self, x, mask, pass) {
+                return Ok(self.output.forward(&mixed, pass));
+            }
+        }
         let projected = self.project(x, memory, pass);
         let scores = self.scores_of(&projected, bias, pass)?;
         Ok(self.finish(&scores, &projected.values, mask, pass))
@@ -132,14 +140,45 @@ impl SynthesizedAttention {
         Ok(())
     }
 
+    /// All projections of an input that is its own memory, in the order of their product.
+    pub(super) fn projections(&self) -> Vec<&Projection> {
+        let own = self.parts.iter().flat_map(|part| part.projections());
+        let keys = self.parts.iter().filter_map(|part| part.key());
+        self.query.iter().chain(own).chain(keys).chain([&self.value]).collect()
+    }
+
+    /// The parts from the columns of that product on; `None` where one has no such form.
+    pub(super) fn packed_parts(&self) -> Option<Parts> {
+        let mut columns = 0;
+        let mut next = |projection: &Projection| {
+            let first = columns;
+            columns += projection.outputs();
+            first
+        };
+        let query = self.query.as_ref().map(&mut next);
+        let own: Vec<Vec<i64>> =
+            self.parts.iter().map(|part| part.projections().into_iter().map(&mut next).collect()).collect();
+        let keys: Vec<Option<i64>> = self.parts.iter().map(|part| part.key().map(&mut next)).collect();
+        let value_column = next(&self.value);
+        let Dimensions { heads, head_width: value_width, .. } = self.dimensions;
+        let part =
+            |place: usize| self.parts[place].packed(&Columns { query, own: &own[place], key: keys[place], heads });
+        let list = (0..self.parts.len()).map(part).collect::<Option<Vec<_>>>()?;
+        Some(Parts { list, heads, columns, value_column, value_width })
+    }
+
+    /// What a mixture multiplies its parts by, `[parts, heads | 1]`.
+    pub(super) fn mixture_weights(&self) -> Option<Tensor> {
+        self.mixture.as_ref().map(|mixture| mixture.shares().view([self.parts.len() as i64, -1]))
+    }
+
     /// All products with the queries' input `x` `[batch, N, d_model]` and the keys' `memory` `[batch, M, d_model]`.
     pub(super) fn project(&self, x: &Tensor, memory: &Tensor, pass: Pass<'_>) -> Projected {
         let own: Vec<_> = self.parts.iter().map(|part| part.projections()).collect();
         let of_queries: Vec<_> = self.query.iter().chain(own.iter().flatten().copied()).collect();
         let of_keys: Vec<_> = self.parts.iter().filter_map(|part| part.key()).chain([&self.value]).collect();
-        let both = [&of_queries[..], &of_keys].concat();
         let mut outputs = if x.as_ptr() == memory.as_ptr() {
-            project_together(&both, x, pass)
+            project_together(&self.projections(), x, pass)
         } else {
             [project_together(&of_queries, x, pass), project_together(&of_keys, memory, pass)]
                 .into_iter()
@@ -191,7 +230,7 @@ impl SynthesizedAttention {
         self.stream
     }
 
-    fn dropout<'a>(&self, pass: Pass<'a>) -> Dropout<'a> {
+    pub(super) fn dropout<'a>(&self, pass: Pass<'a>) -> Dropout<'a> {
         pass.dropout.map_or(Dropout::NONE, |key| Dropout::new(self.dropout, key, self.stream))
     }
 }

@@ -30,9 +30,14 @@ impl Mixture {
         parts.into_iter().zip(self.weights()).map(|(scores, weight)| scores.weighted(&weight)).collect()
     }
 
+    /// What all parts are multiplied by, `[parts]` or `[parts, heads]`.
+    pub fn shares(&self) -> Tensor {
+        self.logits.softmax(0, None::<tch::Kind>)
+    }
+
     /// What each part is multiplied by, `[1, 1 | heads, 1, 1]`.
     pub fn weights(&self) -> Vec<Tensor> {
-        let weights = self.logits.softmax(0, None::<tch::Kind>);
+        let weights = self.shares();
         (0..weights.size()[0]).map(|part| weights.get(part).view([1, -1, 1, 1])).collect()
     }
 }

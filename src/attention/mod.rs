@@ -21,6 +21,7 @@ pub mod materialised;
 pub mod mixer;
 pub mod mixture;
 pub mod options;
+mod packed;
 pub mod prepared;
 pub mod projection;
 pub mod random;

@@ -44,6 +44,11 @@ impl Projection {
         self.bias.as_ref()
     }
 
+    /// Number of outputs.
+    pub fn outputs(&self) -> i64 {
+        self.weight.size()[0]
+    }
+
     /// Number of inputs, and the device of the weights.
     pub fn input(&self) -> (i64, Device) {
         (self.weight.size()[1], self.weight.device())
@@ -53,14 +58,19 @@ impl Projection {
 /// Several projections of one input, each `[batch, N, out]` in the pass's kind: on a GPU as one product, whose launches
 /// would otherwise count more than its arithmetic.
 pub fn project_together(projections: &[&Projection], x: &Tensor, pass: Pass<'_>) -> Vec<Tensor> {
-    let x = x.to_kind(pass.compute);
     if x.device() == Device::Cpu || projections.len() < 2 {
+        let x = x.to_kind(pass.compute);
         return projections.iter().map(|projection| projection.forward(&x, pass)).collect();
     }
-    let widths: Vec<i64> = projections.iter().map(|projection| projection.weight.size()[0]).collect();
+    let widths: Vec<i64> = projections.iter().map(|projection| projection.outputs()).collect();
+    project_joined(projections, x, pass).split_with_sizes(widths, -1)
+}
+
+/// The same side by side, `[batch, N, Σ out]`, as one product.
+pub fn project_joined(projections: &[&Projection], x: &Tensor, pass: Pass<'_>) -> Tensor {
     let weights: Vec<&Tensor> = projections.iter().map(|projection| &projection.weight).collect();
-    let joined = product(&x, &weights, pass.copies);
-    with_bias(joined, joined_bias(projections).as_ref()).split_with_sizes(widths, -1)
+    let joined = product(&x.to_kind(pass.compute), &weights, pass.copies);
+    with_bias(joined, joined_bias(projections).as_ref())
 }
 
 fn with_bias(x: Tensor, bias: Option<&Tensor>) -> Tensor {

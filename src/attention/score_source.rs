@@ -1,7 +1,9 @@
 //! What a part is, to the layer: a way to scores.
 
+use super::packed::Columns;
 use super::projection::Projection;
 use super::scores::Scores;
+use crate::kernels::score_operands::Part;
 use tch::{Kind, Tensor};
 
 /// What queries are made of.
@@ -38,6 +40,12 @@ pub trait ScoreSource {
 
     /// What the product of the layer's query and the part's keys is multiplied by, where that is all of its scores.
     fn scale(&self) -> Option<f64> {
+        None
+    }
+
+    /// The part in the form in which queries and keys of several lie side by side, from `columns` of the joined product of
+    /// the layer's projections; `None` where it has none.
+    fn packed(&self, _columns: &Columns<'_>) -> Option<Part> {
         None
     }
 

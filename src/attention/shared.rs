@@ -5,6 +5,7 @@ use super::mask::Mask;
 use super::materialised::weights;
 use super::scores::Scores;
 use crate::kernels::dropout::Draw;
+use crate::kernels::permute::{by_head, by_sample};
 use crate::kernels::product::wide_batches;
 use crate::kernels::shared_softmax::{SharedWeights, takes_scores};
 use crate::libtorch::autograd::attach_backward;
@@ -62,13 +63,10 @@ fn without_empty(output: Tensor, mask: &Mask) -> Tensor {
 fn mix_by_kernel(logits: &Tensor, v: &Tensor, causal: bool, draw: Option<Draw>) -> Tensor {
     let [batch, heads, m, width] = v.size()[..] else { unreachable!("values have four axes") };
     let n = logits.size()[1];
-    // [batch, heads, …, width] to [heads, …, batch · width] and back
-    let by_head = move |x: &Tensor| x.permute([1, 2, 0, 3]).reshape([heads, x.size()[2], batch * width]);
-    let by_sample = move |x: &Tensor| x.view([heads, -1, batch, width]).permute([2, 0, 1, 3]);
     let (shared, values, output) = no_grad(|| {
         let shared = SharedWeights::new(logits, causal, draw, v.kind());
         let values = by_head(&v.detach()); // [heads, M, batch · width]
-        let output = by_sample(&shared.weights().bmm(&values));
+        let output = by_sample(&shared.weights().bmm(&values), batch);
         (shared, values, output)
     });
     let output = output.detach();
@@ -76,7 +74,7 @@ fn mix_by_kernel(logits: &Tensor, v: &Tensor, causal: bool, draw: Option<Draw>) 
     let backward = move |upstream: &[Tensor]| {
         no_grad(|| {
             let upstream = by_head(&upstream[0]); // [heads, N, batch · width]
-            let of_values = by_sample(&shared.weights().transpose(1, 2).bmm(&upstream));
+            let of_values = by_sample(&shared.weights().transpose(1, 2).bmm(&upstream), batch);
             let of_weights = wide_batches(&upstream, &values.transpose(1, 2));
             debug_assert_eq!(of_values.size()[2], m);
             vec![Some(shared.score_gradient(&of_weights)), Some(of_values)]

@@ -3,10 +3,12 @@
 //! `B = (W_q x / √d_h)·(W_k x)ᵀ`. The scale stands at run time and not in the initialiser of W_q:
 //! mesh-tensorflow, which had it there, turned that off for Synthesizers because of NaNs.
 
+use super::packed::Columns;
 use super::projection::Projection;
 use super::score_source::{Queries, ScoreSource};
 use super::scores::Scores;
 use super::variant::Variant;
+use crate::kernels::score_operands::{Part, Source};
 use tch::Tensor;
 
 /// What the kind tells of itself.
@@ -46,6 +48,12 @@ impl ScoreSource for Vanilla {
 
     fn scale(&self) -> Option<f64> {
         Some(self.scale)
+    }
+
+    fn packed(&self, columns: &Columns<'_>) -> Option<Part> {
+        let source = |first: Option<i64>| Some(Source::Columns { first: first?, relu: false });
+        let width = self.key.outputs() / columns.heads;
+        Some(Part { queries: source(columns.query)?, keys: source(columns.key)?, width, scale: self.scale })
     }
 
     fn scores(&self, queries: &Queries<'_>, keys: Option<&Tensor>, _m: i64) -> Scores {

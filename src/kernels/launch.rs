@@ -31,9 +31,15 @@ impl<'a> Launch<'a> {
     /// A tensor's numbers. The launch runs where the last tensor lies.
     ///
     /// # Panics
-    /// Where the tensor does not lie in one piece: kernels know no strides.
+    /// Where the tensor does not lie in one piece.
     pub fn tensor(mut self, x: &'a Tensor) -> Self {
         assert!(x.is_contiguous(), "{} was given a tensor with gaps", self.kernel);
+        self.device = x.device();
+        self.word(x.data_ptr() as u64)
+    }
+
+    /// The numbers of a tensor whose strides the kernel is told.
+    pub fn tensor_with_gaps(mut self, x: &'a Tensor) -> Self {
         self.device = x.device();
         self.word(x.data_ptr() as u64)
     }

@@ -12,10 +12,10 @@ use crate::libtorch::autograd::attach_backward;
 use std::ops::Range;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-/// Logits of a chunk at most, but for [`CHUNK_ROWS`]: on the CPU 32 MiB in float32, on CUDA 512 MiB. A chunk's products
-/// read or write the whole table: over fewer rows they are slower.
-const CHUNK_LOGITS: i64 = 1 << 23;
-const CHUNK_LOGITS_ON_CUDA: i64 = 1 << 27;
+/// Bytes of a chunk's logits at most, but for [`CHUNK_ROWS`]. A chunk's products read or write the whole table: over fewer
+/// rows they are slower.
+const CHUNK_BYTES: i64 = 1 << 25;
+const CHUNK_BYTES_ON_CUDA: i64 = 1 << 29;
 /// Chunks have a multiple of so many rows, as suits the products' tiles.
 const CHUNK_ROWS: i64 = 64;
 
@@ -28,7 +28,7 @@ const CHUNK_ROWS: i64 = 64;
 /// # Errors
 /// What libtorch reports.
 pub fn vocabulary_loss(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> Result<Tensor, TchError> {
-    loss_in_chunks(x, table, targets, pass, chunk_rows(table, targets))
+    loss_in_chunks(x, table, targets, pass, chunk_rows(table, targets, pass))
 }
 
 /// What a model says of some tokens.
@@ -41,16 +41,21 @@ pub struct Prediction {
 
 /// [`vocabulary_loss`] without a gradient, and what would have been predicted.
 pub fn predict(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> Prediction {
-    predict_in_chunks(x, table, targets, pass, chunk_rows(table, targets))
+    predict_in_chunks(x, table, targets, pass, chunk_rows(table, targets, pass))
 }
 
-/// Rows of a chunk for a table and targets of these sizes. There are two chunks at least, but for few rows: a tensor of
-/// all tokens' logits is what this file is there to spare.
-fn chunk_rows(table: &Tensor, targets: &Tensor) -> i64 {
-    let logits = if table.device() == Device::Cpu { CHUNK_LOGITS } else { CHUNK_LOGITS_ON_CUDA };
-    let most = (logits / table.size()[0] / CHUNK_ROWS).max(1) * CHUNK_ROWS;
-    let half = (targets.numel() as i64 + 2 * CHUNK_ROWS - 1) / (2 * CHUNK_ROWS) * CHUNK_ROWS;
-    most.min(half)
+/// Rows of a chunk for a table and targets of these sizes, all chunks as equal as can be. There are two at least, but for
+/// few rows: a tensor of all tokens' logits is what this file is there to spare.
+fn chunk_rows(table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> i64 {
+    let tokens = targets.numel() as i64;
+    let (bytes, size) = match (table.device(), pass.compute) {
+        (Device::Cpu, _) => (CHUNK_BYTES, 4),
+        (_, kind) => (CHUNK_BYTES_ON_CUDA, kind.elt_size_in_bytes() as i64),
+    };
+    let most = (bytes / size / table.size()[0] / CHUNK_ROWS).max(1) * CHUNK_ROWS;
+    let chunks = ((tokens + most - 1) / most).max(2);
+    let whole = chunks * CHUNK_ROWS;
+    (tokens + whole - 1) / whole * CHUNK_ROWS
 }
 
 /// `tokens` rows in chunks of `rows` and a rest.

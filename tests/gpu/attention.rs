@@ -49,6 +49,7 @@ fn table(leaves: &[Tensor]) -> Scores {
 /// A product with learned keys, a weighted table and two factors, all at once.
 fn everything(leaves: &[Tensor]) -> Scores {
     Scores {
+        scale: None,
         q: Some(&leaves[1] * 0.3),
         k: Some(leaves[2].shallow_clone()),
         tables: vec![Table { table: at_least_float(&leaves[3]), weight: Some(at_least_float(&leaves[4])) }],

@@ -40,12 +40,22 @@ impl Case {
     }
 }
 
+/// How far one is from the other, in units of that one's norm.
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    ((a - b).norm() / (b.norm() + 1e-12)).double_value(&[])
+}
+
 /// The tensor that is furthest from what is expected, in units of that one's norm.
 fn furthest(found: &[(String, Tensor)], expected: &[(String, Tensor)]) -> (f64, String) {
-    let distance = |a: &Tensor, b: &Tensor| ((a - b).norm() / (b.norm() + 1e-12)).double_value(&[]);
     let of = |(a, b): (&(String, Tensor), &(String, Tensor))| (distance(&a.1, &b.1), a.0.clone());
     let distances = found.iter().zip(expected).map(of);
     distances.fold((0.0, String::new()), |most, next| if next.0 > most.0 || next.0.is_nan() { next } else { most })
+}
+
+fn median_distance(found: &[(String, Tensor)], expected: &[(String, Tensor)]) -> f64 {
+    let mut distances: Vec<f64> = found.iter().zip(expected).map(|(a, b)| distance(&a.1, &b.1)).collect();
+    distances.sort_by(f64::total_cmp);
+    distances[distances.len() / 2]
 }
 
 fn cases() -> Vec<Case> {
@@ -92,10 +102,12 @@ fn gpu_gradients_of_models_are_those_of_plain_operations_in_float64() {
         let float = case.gradients(Device::Cuda(0), [Kind::Float; 2]);
         let bf16 = [Kind::Float, Kind::BFloat16];
         let (kernels, plain) = (case.gradients(Device::Cuda(0), bf16), case.gradients(Device::Cpu, bf16));
+        let median = median_distance(&float, &expected);
         let of = |found: &[(String, Tensor)]| furthest(found, &expected);
         let (float, kernels, plain) = (of(&float), of(&kernels), of(&plain));
         let what = format!("{:?} {:?}", case.attention, case.model);
-        assert!(float.0 < 1e-4, "{float:?} in float32: {what}");
+        // Where relu's input is nearly 0 the two may fall on different sides: one such number in 10⁴ is 1% of a gradient.
+        assert!(float.0 < 2e-2 && median < 1e-5, "{float:?}, median {median:e}, in float32: {what}");
         assert!(kernels.0 < 1.5 * plain.0, "{kernels:?}, plain operations {plain:?}: {what}");
     }
 }

@@ -1,4 +1,5 @@
-// The stock attention kernel over a cache whose used part is known on the device alone.
+// Stock attention kernels that tch lacks: over a cache whose used part is known on the device alone, and cuDNN's with
+// values of another width than queries and keys.
 #include "shim.h"
 #include <ATen/core/grad_mode.h>
 
@@ -14,5 +15,32 @@ char* synth_flash_over_cache(Tensor* q, Tensor* k, Tensor* v, Tensor* query_star
     auto results = at::_flash_attention_forward(*q, *k, *v, *query_starts, *key_starts, 1, longest, 0.0, false, false,
                                                 scale, std::nullopt, std::nullopt, *lengths);
     *output = new Tensor(std::get<0>(results)))
+}
+
+// softmax(scale·q·Kᵀ)·V by cuDNN, [batch, heads, N, width of v]. `results`: the output, and, where `training`, what its
+// backward pass needs besides: logsumexp, seed and offset of the generator.
+char* synth_cudnn_attention(Tensor* q, Tensor* k, Tensor* v, double dropout, int causal, double scale, int training,
+                            Tensor** results) {
+  SHIM(
+    at::NoGradGuard no_grad;
+    auto [output, logsumexp, starts_q, starts_k, longest_q, longest_k, seed, offset, mask] =
+        at::_scaled_dot_product_cudnn_attention(*q, *k, *v, std::nullopt, training, dropout, causal, false, scale);
+    results[0] = new Tensor(output);
+    results[1] = new Tensor(logsumexp);
+    results[2] = new Tensor(seed);
+    results[3] = new Tensor(offset))
+}
+
+// The gradients of q, k and v, each of a batch as large as the output's.
+char* synth_cudnn_attention_backward(Tensor* gradient, Tensor* q, Tensor* k, Tensor* v, Tensor** saved, double dropout,
+                                     int causal, double scale, Tensor** results) {
+  SHIM(
+    at::NoGradGuard no_grad;
+    auto [of_q, of_k, of_v] = at::_scaled_dot_product_cudnn_attention_backward(
+        *gradient, *q, *k, *v, *saved[0], *saved[1], *saved[2], *saved[3], Tensor(), Tensor(), Tensor(), q->size(2),
+        k->size(2), dropout, causal, scale);
+    results[0] = new Tensor(of_q);
+    results[1] = new Tensor(of_k);
+    results[2] = new Tensor(of_v))
 }
 }
