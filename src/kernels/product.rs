@@ -3,6 +3,7 @@
 //! Under autocast a weight's gradient is rounded to bfloat16 with the product that gives it; here that product gives
 //! float32.
 
+use super::multiply::{multiply, multiply_wide};
 use super::narrow::NarrowCopies;
 use crate::libtorch::autograd::attach_backward;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -27,14 +28,14 @@ pub fn product(x: &Tensor, weights: &[&Tensor], copies: Option<&NarrowCopies>) -
 fn with_wide_gradient(x: &Tensor, weights: &[&Tensor], copies: Option<&NarrowCopies>) -> Tensor {
     let narrow = no_grad(|| narrow(weights, x.kind(), copies)); // [Σ out, in]
     let rows = x.detach().contiguous().view([-1, narrow.size()[1]]); // [rows, in]
-    let output = no_grad(|| rows.mm(&narrow.tr()));
+    let output = multiply(&rows, &narrow.tr());
     let (kind, counts) = (weights[0].kind(), weights.iter().map(|weight| weight.size()[0]).collect::<Vec<_>>());
     let (shape, kept) = (x.size(), output.size()[1]);
     let backward = move |upstream: &[Tensor]| {
         no_grad(|| {
             let upstream = upstream[0].contiguous().view([-1, kept]);
-            let of_x = upstream.mm(&narrow).view(shape.as_slice());
-            let of_weights = wide(&upstream.tr(), &rows).to_kind(kind);
+            let of_x = multiply(&upstream, &narrow).view(shape.as_slice());
+            let of_weights = multiply_wide(&upstream.tr(), &rows).to_kind(kind);
             let parts = of_weights.split_with_sizes(counts.as_slice(), 0);
             [Some(of_x)].into_iter().chain(parts.into_iter().map(Some)).collect()
         })
@@ -56,34 +57,6 @@ fn narrow(weights: &[&Tensor], kind: Kind, copies: Option<&NarrowCopies>) -> Ten
         [weight] => weight.detach().to_kind(kind),
         _ => Tensor::cat(&weights.iter().map(|weight| weight.detach()).collect::<Vec<_>>(), 0).to_kind(kind),
     })
-}
-
-/// `a·b` in at least float32, though the CPU rounds it to their own kind first.
-pub fn wide(a: &Tensor, b: &Tensor) -> Tensor {
-    if on_cuda_in_bfloat16(a) { a.mm_dtype(b, Kind::Float) } else { a.mm(b) }
-}
-
-/// Products of matrices in pairs, `[count, …]`, in float32.
-pub fn wide_batches(a: &Tensor, b: &Tensor) -> Tensor {
-    if on_cuda_in_bfloat16(a) { a.bmm_dtype(b, Kind::Float) } else { a.bmm(b).to_kind(Kind::Float) }
-}
-
-/// Adds `a·b` to `sum`, as [`wide`] computes it.
-///
-/// # Panics
-/// Where libtorch refuses an operation, as all of tch's operators.
-pub fn add_wide(sum: &mut Tensor, a: &Tensor, b: &Tensor) {
-    if on_cuda_in_bfloat16(a) {
-        let _ = sum.addmm_dtype_out(sum, a, b, Kind::Float);
-    } else if a.kind() == sum.kind() {
-        let _ = sum.addmm_(a, b);
-    } else {
-        *sum += a.mm(b);
-    }
-}
-
-fn on_cuda_in_bfloat16(x: &Tensor) -> bool {
-    x.kind() == Kind::BFloat16 && x.device() != Device::Cpu
 }
 
 #[cfg(test)]
