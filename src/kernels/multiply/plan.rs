@@ -98,3 +98,37 @@ fn preference(library: &Library, problem: &Problem) -> Result<Descriptor, String
     }
     Ok(preference)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::libtorch::context::cuda_version;
+    use tch::{Device, Kind, Tensor};
+
+    /// Needs no card: every function is there, and every attribute has the size that cuBLASLt expects.
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that skips says so")]
+    fn cublaslt_accepts_every_description() {
+        let Some(version) = cuda_version() else {
+            eprintln!("skipped: this libtorch has no CUDA");
+            return;
+        };
+        let major = version.split('.').next().unwrap();
+        let library = Library::loaded(major).unwrap();
+        assert!(library.version().starts_with(&format!("{major}.")), "{}", library.version());
+        let tensor = |shape: &[i64], kind: Kind| Tensor::empty(shape, (kind, Device::Cpu));
+        let bf16 = |shape: &[i64]| tensor(shape, Kind::BFloat16);
+        let batch = [bf16(&[3, 8, 16]), bf16(&[3, 24, 16]).transpose(1, 2)];
+        let problems = [
+            Problem::of(&bf16(&[8, 24]), [&bf16(&[8, 16]), &bf16(&[16, 24])], false, None),
+            Problem::of(&tensor(&[3, 8, 24], Kind::Float), [&batch[0], &batch[1]], true, None),
+            Problem::of(&bf16(&[8, 24]), [&bf16(&[8, 16]), &bf16(&[16, 24])], false, Some(&tensor(&[24], Kind::Float))),
+        ];
+        for problem in problems {
+            let plan = Plan::new(&library, &problem.unwrap()).unwrap();
+            let bias = 256 as *const libc::c_void;
+            plan.set_bias(Addresses { a: bias, b: bias, out: bias.cast_mut(), bias }).unwrap();
+            assert!(plan.descriptors.operation.set(library::TRANSPOSE_A, 1u8).is_err(), "sizes are checked");
+        }
+    }
+}
