@@ -18,6 +18,8 @@ use tracing::{debug, info};
 
 /// Algorithms that are asked for.
 const CANDIDATES: usize = 16;
+/// Products that are timed in one process at most: where lengths are many, most come too seldom to be worth it.
+const MOST_TIMED: usize = 256;
 /// Products of fewer operations are not timed: they are over before the next can be started.
 pub const WORTH_TIMING: f64 = 4e9;
 
@@ -37,8 +39,8 @@ struct State {
     workspaces: HashMap<usize, Tensor>,
     /// `None` where cuBLASLt refuses a product. Whether choices are fixed is part of the key.
     known: HashMap<(Problem, bool), Option<Known>>,
-    /// Whether the user knows that something is timed.
-    said: bool,
+    /// Products that were timed in this process.
+    timed: usize,
 }
 
 /// A product that is ready to run.
@@ -123,16 +125,16 @@ impl Gpu {
         scratch: Scratch<'_>,
     ) -> Result<bool, String> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { workspaces, known, said } = &mut *state;
+        let State { workspaces, known, timed } = &mut *state;
         let Some(place) = self.place(workspaces, stream, recording) else { return Ok(false) };
         let key = (problem, context::is_deterministic());
         let unkept;
         let found = if known.contains_key(&key) {
             &known[&key]
         } else {
-            let timed = !recording && !key.1 && key.0.operations() >= WORTH_TIMING;
+            let by_timing = !recording && !key.1 && key.0.operations() >= WORTH_TIMING;
             // SAFETY: as the caller says.
-            let new = unsafe { self.choose(&key.0, at, place, timed.then_some((said, scratch))) };
+            let new = unsafe { self.choose(&key.0, at, place, by_timing.then_some((timed, scratch))) };
             if recording {
                 unkept = new;
                 &unkept
@@ -165,7 +167,7 @@ impl Gpu {
         problem: &Problem,
         at: Addresses,
         place: Place,
-        timing: Option<(&mut bool, Scratch<'_>)>,
+        timing: Option<(&mut usize, Scratch<'_>)>,
     ) -> Option<Known> {
         let plan = Plan::new(&self.library, problem).map_err(|error| debug!("{problem:?}: {error}")).ok()?;
         let file = kept::file(&self.card, &self.library.version(), problem);
@@ -176,10 +178,11 @@ impl Gpu {
         }
         let candidates = plan.candidates(&self.library, at, CANDIDATES).unwrap_or_default();
         let first = *candidates.first()?;
-        let Some((said, scratch)) = timing.filter(|_| candidates.len() > 1) else {
+        let Some((timed, scratch)) = timing.filter(|(timed, _)| candidates.len() > 1 && **timed < MOST_TIMED) else {
             return Some(Known { plan, algorithm: first });
         };
-        if !std::mem::replace(said, true) {
+        *timed += 1;
+        if *timed == 1 {
             info!("timing matrix products for {} (kept for the next time)", self.card);
         }
         // A product that is added must be added once: others are added elsewhere.
