@@ -65,27 +65,28 @@ fn gpu(index: usize) -> Result<Arc<Gpu>, String> {
     gpus.get_or_insert_default().entry(index).or_insert_with(|| Gpu::open(index).map(Arc::new)).clone()
 }
 
-/// Runs the product that `problem` was read from on this thread's stream. `scratch` is asked where the
-/// output may not be written more than once. False where cuBLASLt does not compute the product,
-/// or is not there.
-///
-/// # Errors
-/// What cuBLASLt or the driver reports of work that it had agreed to.
+/// Runs the product that `problem` was read from on this thread's stream. `scratch` is asked where the output may not be
+/// written more than once. False where cuBLASLt does not compute the product or is not there, and nothing has been done.
 ///
 /// # Safety
 /// The addresses are those of the tensors that the problem was read from, on this card.
-pub unsafe fn run(index: usize, problem: Problem, at: Addresses, scratch: Scratch<'_>) -> Result<bool, String> {
-    let Ok(stream) = device::stream(index) else { return Ok(false) };
-    // SAFETY: libtorch's stream, which is alive.
-    let status = unsafe { result::stream::is_capturing(stream.cast()) }.map_err(|error| error.to_string())?;
-    let recording = status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+pub unsafe fn run(index: usize, problem: Problem, at: Addresses, scratch: Scratch<'_>) -> bool {
+    let Some((stream, recording)) = stream(index) else { return false };
+    // A handle is not made while a graph is recorded.
     if recording && !opened(index) {
-        return Ok(false); // a handle is not made while a graph is recorded
+        return false;
     }
-    let Ok(gpu) = gpu(index) else { return Ok(false) };
-    gpu.context.bind_to_thread().map_err(|error| error.to_string())?;
+    let Ok(gpu) = gpu(index) else { return false };
     // SAFETY: as the caller says.
-    unsafe { gpu.run(problem, at, stream, recording, scratch) }
+    gpu.context.bind_to_thread().is_ok() && unsafe { gpu.run(problem, at, stream, recording, scratch) }
+}
+
+/// The stream of libtorch's work in this thread, and whether its work is being recorded.
+fn stream(index: usize) -> Option<(*mut c_void, bool)> {
+    let stream = device::stream(index).ok()?;
+    // SAFETY: libtorch's stream, which is alive.
+    let status = unsafe { result::stream::is_capturing(stream.cast()) }.ok()?;
+    Some((stream, status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE))
 }
 
 fn opened(index: usize) -> bool {
@@ -123,28 +124,28 @@ impl Gpu {
         stream: *mut c_void,
         recording: bool,
         scratch: Scratch<'_>,
-    ) -> Result<bool, String> {
+    ) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { workspaces, known, timed } = &mut *state;
-        let Some(place) = self.place(workspaces, stream, recording) else { return Ok(false) };
+        let Some(place) = self.place(workspaces, stream, recording) else { return false };
         let key = (problem, context::is_deterministic());
-        let unkept;
-        let found = if known.contains_key(&key) {
-            &known[&key]
-        } else {
-            let by_timing = !recording && !key.1 && key.0.operations() >= WORTH_TIMING;
-            // SAFETY: as the caller says.
-            let new = unsafe { self.choose(&key.0, at, place, by_timing.then_some((timed, scratch))) };
-            if recording {
-                unkept = new;
-                &unkept
-            } else {
-                known.entry(key).or_insert(new)
-            }
-        };
-        let Some(Known { plan, algorithm }) = found else { return Ok(false) };
         // SAFETY: as the caller says; tensors stay until the allocator hands their memory to work on the same stream.
-        unsafe { plan.run(&self.library, at, algorithm, place) }.map(|()| true)
+        let start = |found: &Option<Known>| {
+            found
+                .as_ref()
+                .is_some_and(|known| unsafe { known.plan.run(&self.library, at, &known.algorithm, place) }.is_ok())
+        };
+        if let Some(found) = known.get(&key) {
+            return start(found);
+        }
+        let by_timing = !recording && !key.1 && key.0.operations() >= WORTH_TIMING;
+        // SAFETY: as the caller says.
+        let found = unsafe { self.choose(&key.0, at, place, by_timing.then_some((timed, scratch))) };
+        let started = start(&found);
+        if !recording {
+            known.insert(key, found.filter(|_| started));
+        }
+        started
     }
 
     /// The stream with its workspace; `None` where it has none and nothing that stays can be allocated.
