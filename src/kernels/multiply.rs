@@ -16,6 +16,7 @@ mod plan;
 mod problem;
 mod stopwatch;
 
+use super::activation::{Activation, bias_activation};
 use libc::c_void;
 use library::Addresses;
 use problem::Problem;
@@ -87,8 +88,8 @@ pub fn add_product(sum: &mut Tensor, a: &Tensor, b: &Tensor) {
     });
 }
 
-/// `relu(a·b + bias)` in the operands' kind, the bias `[columns]` in float32 or in theirs. cuBLASLt rounds the result once;
-/// plain operations round the product first.
+/// `relu(a·b + bias)` of matrices, in their kind; the bias `[columns]` in float32 or theirs. cuBLASLt rounds the result once;
+/// other ways round the product first.
 ///
 /// # Panics
 /// As [`multiply`].
@@ -98,7 +99,7 @@ pub fn multiply_relu(a: &Tensor, b: &Tensor, bias: &Tensor) -> Tensor {
         // Where no algorithm takes the bias in another kind, one may in this.
         let narrowed = || (bias.kind() != a.kind()).then(|| bias.to_kind(a.kind()));
         let done = wide.or_else(|| by_cublaslt_new(a, b, a.kind(), Some(&narrowed()?)));
-        done.unwrap_or_else(|| (multiply(a, b) + bias).to_kind(a.kind()).relu_())
+        done.unwrap_or_else(|| bias_activation(multiply(a, b), Some(&bias.detach()), Activation::Relu, None))
     })
 }
 
