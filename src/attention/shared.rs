@@ -5,8 +5,8 @@ use super::mask::Mask;
 use super::materialised::weights;
 use super::scores::Scores;
 use crate::kernels::dropout::Draw;
+use crate::kernels::multiply::{multiply, multiply_wide};
 use crate::kernels::permute::{by_head, by_sample};
-use crate::kernels::product::wide_batches;
 use crate::kernels::shared_softmax::{SharedWeights, takes_scores};
 use crate::libtorch::autograd::attach_backward;
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ fn mix_by_kernel(logits: &Tensor, v: &Tensor, causal: bool, draw: Option<Draw>) 
     let (shared, values, output) = no_grad(|| {
         let shared = SharedWeights::new(logits, causal, draw, v.kind());
         let values = by_head(&v.detach()); // [heads, M, batch · width]
-        let output = by_sample(&shared.weights().bmm(&values), batch);
+        let output = by_sample(&multiply(shared.weights(), &values), batch);
         (shared, values, output)
     });
     let output = output.detach();
@@ -74,8 +74,8 @@ fn mix_by_kernel(logits: &Tensor, v: &Tensor, causal: bool, draw: Option<Draw>) 
     let backward = move |upstream: &[Tensor]| {
         no_grad(|| {
             let upstream = by_head(&upstream[0]); // [heads, N, batch · width]
-            let of_values = by_sample(&shared.weights().transpose(1, 2).bmm(&upstream), batch);
-            let of_weights = wide_batches(&upstream, &values.transpose(1, 2));
+            let of_values = by_sample(&multiply(&shared.weights().transpose(1, 2), &upstream), batch);
+            let of_weights = multiply_wide(&upstream, &values.transpose(1, 2)).to_kind(Kind::Float);
             debug_assert_eq!(of_values.size()[2], m);
             vec![Some(shared.score_gradient(&of_weights)), Some(of_values)]
         })

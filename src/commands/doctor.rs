@@ -4,6 +4,7 @@ use super::output::{print, print_json};
 use super::{Build, attention_paths};
 use crate::cli::DoctorArguments;
 use crate::data::{datasets, rust_sources};
+use crate::kernels::multiply::cublaslt;
 use crate::libtorch::context;
 use crate::libtorch::memory::cuda_memory;
 use crate::memory::{available_bytes, machine_bytes};
@@ -43,7 +44,7 @@ struct FoundDevice {
 struct Part {
     name: &'static str,
     available: bool,
-    note: &'static str,
+    note: String,
 }
 
 /// Prints what this build and this machine can do.
@@ -97,16 +98,23 @@ fn paths(device: Device) -> Vec<attention_paths::PathFound> {
 }
 
 fn fused_parts() -> Vec<Part> {
+    let part = |name, available, note: &str| Part { name, available, note: note.to_string() };
+    let graphs = if cfg!(cuda_graphs) { "" } else { "this build has no CUDA: `make build CUDA=1`" };
+    let products = products();
     vec![
-        Part { name: "fused AdamW, norms over lists", available: true, note: "" },
-        Part { name: "backward passes in Rust", available: true, note: "" },
-        Part {
-            name: "CUDA graphs",
-            available: cfg!(cuda_graphs),
-            note: if cfg!(cuda_graphs) { "" } else { "this build has no CUDA: `make build CUDA=1`" },
-        },
-        Part { name: "own CUDA kernels", available: false, note: "not part of a step yet; stock kernels run" },
+        part("fused AdamW, norms over lists", true, ""),
+        part("backward passes in Rust", true, ""),
+        part("CUDA graphs", cfg!(cuda_graphs), graphs),
+        part("own CUDA kernels", false, "not part of a step yet; stock kernels run"),
+        part("cuBLASLt's timed products", products.is_ok(), &products.unwrap_or_else(|why| why)),
     ]
+}
+
+/// cuBLASLt's version where bfloat16's products go there directly, or why they do not.
+fn products() -> Result<String, String> {
+    let devices = Cuda::device_count() as usize;
+    let first = if devices == 0 { Err("there is no NVIDIA GPU".to_string()) } else { cublaslt(0) };
+    first.map(|version| format!("version {version}"))
 }
 
 fn prepared_data() -> Vec<String> {

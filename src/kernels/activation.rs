@@ -35,6 +35,19 @@ pub fn bias_activation(x: Tensor, bias: Option<&Tensor>, activation: Activation,
     }
 }
 
+/// The same for `x` that holds relu(x + bias) already, as a product that takes both with it leaves it: what is missing is
+/// the backward pass.
+///
+/// # Panics
+/// Where libtorch refuses an operation, as all of tch's operators.
+pub fn after_relu(x: Tensor, bias: Option<&Tensor>) -> Tensor {
+    let output = x.detach();
+    match Kernels::of(&x, bias, Activation::Relu) {
+        Some(kernels) => kernels.attach(&x, output.shallow_clone(), output, bias, None),
+        None => attach_relu(&x, output, bias, 1.0),
+    }
+}
+
 fn in_plain_operations(x: Tensor, bias: Option<&Tensor>, activation: Activation, draw: Option<Draw>) -> Tensor {
     let biased = |x: &Tensor| bias.map_or_else(|| x.shallow_clone(), |bias| (x + bias).to_kind(x.kind()));
     match activation {
@@ -57,7 +70,12 @@ fn relu(x: Tensor, bias: Option<&Tensor>, draw: Option<Draw>) -> Tensor {
         let active = if bias.is_some() { biased.relu() } else { x.shallow_clone().relu_() };
         draw.as_ref().map_or_else(|| active.shallow_clone(), |draw| draw.clear(&active))
     });
-    let (kept, scale, of_bias) = (output.detach(), draw.map_or(1.0, |draw| draw.scale()), bias.map(Tensor::kind));
+    attach_relu(&x, output, bias, draw.map_or(1.0, |draw| draw.scale()))
+}
+
+/// `output` with the backward pass of relu and of a dropout with this scale.
+fn attach_relu(x: &Tensor, output: Tensor, bias: Option<&Tensor>, scale: f64) -> Tensor {
+    let (kept, of_bias) = (output.detach(), bias.map(Tensor::kind));
     let backward = move |upstream: &[Tensor]| {
         no_grad(|| {
             let mut gradient = kept.threshold_backward(&upstream[0], 0.0);
@@ -68,7 +86,7 @@ fn relu(x: Tensor, bias: Option<&Tensor>, draw: Option<Draw>) -> Tensor {
             [Some(gradient)].into_iter().chain(sums.map(Some)).collect()
         })
     };
-    let inputs: Vec<&Tensor> = [Some(&x), bias].into_iter().flatten().collect();
+    let inputs: Vec<&Tensor> = [Some(x), bias].into_iter().flatten().collect();
     attach_backward(&inputs, &[&output], Box::new(backward)).unwrap_or_else(|error| panic!("{error}"));
     output
 }
@@ -112,8 +130,13 @@ impl Kernels {
             let kept = if self.activation == Activation::Relu { output.detach() } else { given };
             (output, kept)
         });
+        self.attach(&x, output, kept, bias, draw)
+    }
+
+    /// `output` with the backward pass, which reads `kept`.
+    fn attach(self, x: &Tensor, output: Tensor, kept: Tensor, bias: Option<&Tensor>, draw: Option<Draw>) -> Tensor {
         let output = output.detach();
-        let (inputs, kept_bias) = ([Some(&x), bias], bias.map(Tensor::detach));
+        let (inputs, kept_bias) = ([Some(x), bias], bias.map(Tensor::detach));
         let inputs: Vec<&Tensor> = inputs.into_iter().flatten().collect();
         let backward = move |upstream: &[Tensor]| {
             let [of_x, of_bias] = no_grad(|| self.backward(&upstream[0], &kept, kept_bias.as_ref(), draw.as_ref()));

@@ -1,9 +1,8 @@
 //! Kernels on an NVIDIA GPU: compiled for it when they are first used, kept in the user's cache folder.
 
-mod cache;
 mod compile;
 
-use super::Text;
+use super::{Text, cache};
 use cudarc::driver::{CudaContext, result, sys};
 use libc::c_void;
 use std::collections::HashMap;
@@ -96,8 +95,8 @@ impl Gpu {
     /// The text as the driver runs it: from the cache, else compiled.
     fn load(&self, text: &Text, said: &mut bool) -> Result<sys::CUmodule, String> {
         let (whole, target) = (text.whole(), compile::target(self.architecture));
-        let key = cache::key(&[&whole, &target, &compile::version()?, &driver_version()?]);
-        let binary = match cache::read(&key) {
+        let file = cache::file(&[&whole, &target, &compile::version()?, &driver_version()?], "cubin");
+        let binary = match cache::read(&file) {
             Some(binary) => binary,
             None => {
                 if !std::mem::replace(said, true) {
@@ -106,7 +105,7 @@ impl Gpu {
                 let start = Instant::now();
                 let binary = compile::compile(text.name(), &whole, &target)?;
                 tracing::debug!("{} took {:.2} s", text.name(), start.elapsed().as_secs_f64());
-                cache::write(&key, &binary);
+                cache::write(&file, &binary);
                 binary
             }
         };
@@ -143,12 +142,14 @@ pub fn launch(
     launched.map_err(|error| error.to_string())
 }
 
+/// The driver's handle of the stream of libtorch's work in this thread.
 #[cfg(cuda_graphs)]
-fn stream(index: usize) -> Result<*mut c_void, String> {
+pub fn stream(index: usize) -> Result<*mut c_void, String> {
     crate::libtorch::cuda_graph::current_stream(index).map_err(|error| error.to_string())
 }
 
+/// There is none without CUDA's headers.
 #[cfg(not(cuda_graphs))]
-fn stream(_index: usize) -> Result<*mut c_void, String> {
+pub fn stream(_index: usize) -> Result<*mut c_void, String> {
     Err("this build has no CUDA headers".to_string())
 }

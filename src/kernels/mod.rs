@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod adamw;
 pub mod add_norm;
+mod cache;
 mod column_sums;
 mod device;
 pub mod dropout;
@@ -16,6 +17,7 @@ pub mod embedding;
 #[cfg(test)]
 pub(crate) mod host;
 mod launch;
+pub mod multiply;
 pub mod narrow;
 pub mod permute;
 pub mod product;

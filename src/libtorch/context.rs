@@ -11,6 +11,7 @@ unsafe extern "C" {
     fn synth_cuda_version(version: *mut i64) -> *mut c_char;
     fn synth_sdp_backends(bits: c_int) -> *mut c_char;
     fn synth_deterministic(on: bool) -> *mut c_char;
+    fn synth_is_deterministic() -> bool;
 }
 #[cfg(cuda_graphs)]
 unsafe extern "C" {
@@ -138,6 +139,12 @@ impl Algorithms {
         // SAFETY: takes a flag only.
         check(unsafe { synth_deterministic(true) })
     }
+}
+
+/// Whether operations without a deterministic algorithm are refused: see [`Algorithms::fix`].
+pub fn is_deterministic() -> bool {
+    // SAFETY: reads a flag.
+    unsafe { synth_is_deterministic() }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::attention::Pass;
 use crate::attention::projection::Projection;
 use crate::kernels::activation::{self, bias_activation};
 use crate::kernels::dropout::Place;
+use crate::kernels::product::product_relu;
 use crate::parameters::Scope;
 pub use prepared::PreparedFeedForward;
 use tch::Tensor;
@@ -33,15 +34,24 @@ impl FeedForward {
     /// `[rows, d_model]` to the same, in the pass's kind, without the last bias: see
     /// [`output_bias`](Self::output_bias).
     pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
-        let hidden = self.input.without_bias(x, pass);
-        let sizes = [hidden.size()[0], hidden.size()[1]];
+        self.output.without_bias(&self.hidden(x, pass), pass)
+    }
+
+    /// dropout(activation(W₁x + b₁)), `[rows, d_ff]`.
+    fn hidden(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
+        let (weight, bias) = (self.input.weight(), self.input.bias());
         let kind = match self.activation {
             Activation::Relu => activation::Activation::Relu,
             Activation::Gelu => activation::Activation::Gelu,
             Activation::GeluTanh => activation::Activation::GeluTanh,
         };
-        let active = bias_activation(hidden, self.input.bias(), kind, self.dropout.draw(pass.dropout, sizes));
-        self.output.without_bias(&active, pass)
+        let draw = self.dropout.draw(pass.dropout, [x.size()[0], weight.size()[0]]);
+        match (kind, bias, &draw) {
+            (activation::Activation::Relu, Some(bias), None) => {
+                product_relu(&x.to_kind(pass.compute), weight, bias, pass.copies)
+            }
+            _ => bias_activation(self.input.without_bias(x, pass), bias, kind, draw),
+        }
     }
 
     /// What is still to be added, `[d_model]`: with the residual stream it costs no pass of its own.

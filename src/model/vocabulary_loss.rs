@@ -6,7 +6,7 @@
 
 use crate::attention::Pass;
 use crate::attention::scores::at_least_float;
-use crate::kernels::product::{add_wide, wide};
+use crate::kernels::multiply::{add_product, multiply_into, multiply_wide};
 use crate::kernels::vocabulary_loss::{Logits, Objective};
 use crate::libtorch::autograd::attach_backward;
 use std::ops::Range;
@@ -138,7 +138,7 @@ impl Head {
         let (places, ignored) = (cut(&self.places), self.ignored.as_ref().map(cut));
         // Zeros instead of rows that do not count: these add nothing to the table's gradient, whatever they hold.
         let x = without(cut(&self.x).to_kind(self.table.kind()), ignored.as_ref());
-        let logits = wide(&x, &self.table.tr());
+        let logits = multiply_wide(&x, &self.table.tr());
         let log_softmax = at_least_float(&logits).log_softmax(-1, None::<Kind>);
         let log_of_target = log_softmax.gather(1, &places, false);
         // Logits in the kind of products leave their place to their gradient; others would be in its way.
@@ -155,7 +155,8 @@ impl Head {
         let cut = |all: &Tensor| all.narrow(0, rows.start, count);
         let x = cut(&self.x).to_kind(self.table.kind());
         let mut logits = Logits::new(&x, count, self.table.size()[0], self.table.kind());
-        let matrix = x.mm_out(&logits.matrix(), &self.table.tr());
+        let matrix = logits.matrix();
+        multiply_into(&matrix, &x, &self.table.tr());
         let losses = logits.into_gradient(&cut(&self.targets).view([-1]), None, Objective::default());
         gradients.add_product(&matrix, &x, rows, self);
         losses.nats
@@ -224,11 +225,11 @@ impl Gradients {
             (chunk.rows.clone(), chunk.x.shallow_clone(), chunk.ignored.as_ref().map(Tensor::shallow_clone));
         let gradient = chunk.gradient();
         if let Some(all) = &self.x {
-            let product = without(wide(&gradient, &head.table), ignored.as_ref());
+            let product = without(multiply_wide(&gradient, &head.table), ignored.as_ref());
             all.narrow(0, rows.start, rows.end - rows.start).copy_(&product);
         }
         if let Some(sum) = &mut self.table {
-            add_wide(sum, &gradient.tr(), &x);
+            add_product(sum, &gradient.tr(), &x);
         }
     }
 
@@ -237,13 +238,13 @@ impl Gradients {
         if let Some(all) = &self.x {
             let place = all.narrow(0, rows.start, rows.end - rows.start);
             if place.kind() == gradient.kind() {
-                let _ = gradient.mm_out(&place, &head.table);
+                multiply_into(&place, gradient, &head.table);
             } else {
-                place.shallow_clone().copy_(&wide(gradient, &head.table));
+                place.shallow_clone().copy_(&multiply_wide(gradient, &head.table));
             }
         }
         if let Some(sum) = &mut self.table {
-            add_wide(sum, &gradient.tr(), x);
+            add_product(sum, &gradient.tr(), x);
         }
     }
 

@@ -33,6 +33,8 @@ char* synth_deterministic(bool on) {
     if (on) context.setBenchmarkCuDNN(false))
 }
 
+bool synth_is_deterministic() { return at::globalContext().deterministicAlgorithms(); }
+
 // A copy in pinned memory; tch's own call warns each time of an argument that it cannot leave out.
 char* synth_pinned(Tensor* tensor, Tensor** pinned) { SHIM(*pinned = new Tensor(tensor->pin_memory())) }
 
