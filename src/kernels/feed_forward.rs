@@ -69,9 +69,9 @@ fn with_products(
 ) -> Tensor {
     let kinds = [weights.input, weights.output].map(Tensor::kind);
     let [first, second] = no_grad(|| [weights.input, weights.output].map(|weight| narrow(&[weight], x.kind(), copies)));
-    let [first, second, rows] = [first, second, x.detach()].map(|matrix| in_place_for_boxes(&matrix));
+    let [first, second, rows] = [first, second, x.detach()].map(|x| aligned(&x));
     let (output, hidden, bits) = no_grad(|| {
-        let bias = weights.bias.map(Tensor::detach);
+        let bias = weights.bias.map(|bias| aligned(&bias.detach()));
         let (hidden, bits) = products.up(&rows, &first, bias.as_ref(), draw.as_ref());
         (hidden.mm(&second.tr()), hidden, bits)
     });
@@ -79,7 +79,7 @@ fn with_products(
     let biased = weights.bias.is_some();
     let backward = move |upstream: &[Tensor]| {
         no_grad(|| {
-            let upstream = in_place_for_boxes(&upstream[0]);
+            let upstream = aligned(&upstream[0]);
             let of_second = wide(&upstream.tr(), &hidden).to_kind(kinds[1]);
             let (of_hidden, of_bias) = products.down(&upstream, &second, &bits, scale, biased);
             let of_first = wide(&of_hidden.tr(), &rows).to_kind(kinds[0]);
@@ -94,10 +94,10 @@ fn with_products(
     output
 }
 
-/// The matrix in one piece from an address on that 16 divides, as kernels that read boxes ask.
-fn in_place_for_boxes(matrix: &Tensor) -> Tensor {
-    let matrix = matrix.contiguous();
-    if (matrix.data_ptr() as usize).is_multiple_of(16) { matrix } else { matrix.copy() }
+/// The numbers in one piece from an address on that 16 divides, as the kernels ask.
+fn aligned(x: &Tensor) -> Tensor {
+    let x = x.contiguous();
+    if (x.data_ptr() as usize).is_multiple_of(16) { x } else { x.copy() }
 }
 
 #[cfg(test)]

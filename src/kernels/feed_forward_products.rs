@@ -118,6 +118,10 @@ impl Products {
 
 /// The kernels' text.
 pub(super) fn text() -> Text {
-    let source = concat!(include_str!("cuda/hopper.cuh"), include_str!("cuda/feed_forward_products.cu"));
+    let source = concat!(
+        include_str!("cuda/hopper.cuh"),
+        include_str!("cuda/tile_products.cuh"),
+        include_str!("cuda/feed_forward_products.cu")
+    );
     Text::new("feed_forward_products.cu", source, &[])
 }

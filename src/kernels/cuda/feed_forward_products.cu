@@ -4,154 +4,7 @@
 //         one before relu, of which the bias's gradient is the sum
 // x, g [rows, depth], W [columns, depth], V [depth, columns], h, d [rows, columns] are bfloat16; columns a multiple of 256,
 // depth of 64. bits [ceil(rows / 4), columns / 8] words: bit 8 i + j of word (R, C) is h's number (4 R + i, 8 C + j).
-//
-// A block computes tiles of 128 x 256, one after another. Of its twelve warps
-//   one has the tensor memory accelerator bring steps of 64 in depth: three stages of 48 KB;
-//   two groups of four multiply 64 rows each; what they sum is scaled, biased and rounded once, into shared memory;
-//   three drop (or mask), keep (or read) the bits and write the tile out, while the others are at the next one.
-// Two blocks of a cluster work at two tiles of the same columns, one below the other, and load half of W or V each, for both.
-#define TILE_ROWS 128
-#define TILE_COLUMNS 256
-#define STEP 64
-#define STAGES 3
-#define LEFT_BYTES (TILE_ROWS * STEP * 2)
-#define STAGE_BYTES (LEFT_BYTES + TILE_COLUMNS * STEP * 2)
-// A row that waits to be written, with 16 bytes more: so eight rows below each other lie in different banks.
-#define ROW_BYTES (TILE_COLUMNS * 2 + 16)
-#define WAITING (STAGES * STAGE_BYTES)
-#define FLOATS (WAITING + TILE_ROWS * ROW_BYTES)
-#define BARRIERS (FLOATS + 4 * TILE_COLUMNS * 4)
-#define FULL(stage) (BARRIERS + 8 * (stage))
-#define EMPTY(stage) (BARRIERS + 8 * (STAGES + (stage)))
-// Of the 64 rows of either group.
-#define STAGED(half) (BARRIERS + 8 * (2 * STAGES + (half)))
-#define TAKEN(half) (BARRIERS + 8 * (2 * STAGES + 2 + (half)))
-
-// What this block does: tile i of its cluster is columns i % across of the pair of rows i / across.
-struct Work {
-  int rows, columns, depth, across, count, first, stride;
-  u32 rank;
-  __device__ int row(int tile) const { return (tile / across * 2 + rank) * TILE_ROWS; }
-  __device__ int column(int tile) const { return tile % across * TILE_COLUMNS; }
-};
-DEVICE Work work_of(int rows, int columns, int depth) {
-  int across = columns / TILE_COLUMNS, pairs = (rows + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS);
-  return {rows, columns, depth, across, pairs * across, (int)blockIdx.x / 2, (int)gridDim.x / 2, block_of_cluster()};
-}
-// The next stage, and how often all were used, modulo 2.
-struct Ring {
-  int stage = 0;
-  u32 parity = 0;
-  __device__ void next() {
-    if (++stage == STAGES) { stage = 0; parity ^= 1; }
-  }
-};
-
-DEVICE void start(u32 shared) {
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < STAGES; ++i) {
-      start_barrier(shared + FULL(i), 1);
-      start_barrier(shared + EMPTY(i), 16);  // eight warps of two blocks
-    }
-    for (int i = 0; i < 2; ++i) {
-      start_barrier(shared + STAGED(i), 4);
-      start_barrier(shared + TAKEN(i), 3);
-    }
-    barriers_are_started();
-  }
-  wait_for_cluster();
-}
-
-// One thread. Boxes of W are 128 rows of 64 numbers, those of V 64 rows of 64.
-template <bool down> DEVICE void bring(u32 shared, const TensorMap* left, const TensorMap* right, Work work) {
-  prefetch_map(left);
-  prefetch_map(right);
-  Ring ring;
-  for (int tile = work.first; tile < work.count; tile += work.stride)
-    for (int k = 0; k < work.depth; k += STEP) {
-      u32 stage = shared + ring.stage * STAGE_BYTES, full = shared + FULL(ring.stage);
-      u32 to = stage + LEFT_BYTES + work.rank * (STAGE_BYTES - LEFT_BYTES) / 2;
-      int column = work.column(tile) + work.rank * TILE_COLUMNS / 2;
-      wait_for(shared + EMPTY(ring.stage), ring.parity ^ 1);
-      arrive_and_announce(full, STAGE_BYTES);
-      load_box(stage, left, work.row(tile), k, full);
-      if (down) {
-        load_box_for(3, to, right, k, column, full);
-        load_box_for(3, to + 64 * STEP * 2, right, k, column + 64, full);
-      } else {
-        load_box_for(3, to, right, column, k, full);
-      }
-      ring.next();
-    }
-}
-
-// All of a step's depth, for the 64 rows of this warpgroup.
-template <bool down> DEVICE void multiply_step(float (&sums)[128], u32 stage, int half, bool first) {
-  u64 a = operand(stage + half * 64 * STEP * 2, 1024, 16);
-  u64 b = down ? operand(stage + LEFT_BYTES, 1024, 64 * STEP * 2) : operand(stage + LEFT_BYTES, 1024, 16);
-  start_products();
-#pragma unroll
-  for (int i = 0; i < 4; ++i) multiply_256<down>(sums, a + 2 * i, b + (down ? 128 : 2) * i, !first || i);
-  close_products();
-}
-
-// Rounds the sums into the rows that wait: scaled, and for `up` with the bias (scaled before) and relu. The bias's pairs for
-// columns 16 j and 16 j + 8 on lie together.
-template <bool down> DEVICE void stage_sums(float (&sums)[128], u32 rows, const float4* bias, float scale) {
-  int warp = threadIdx.x % 128 / 32, lane = threadIdx.x % 32;
-  u32 to = rows + (warp * 16 + lane % 16) * ROW_BYTES + lane / 16 * 16;
-#pragma unroll
-  for (int j = 0; j < 16; ++j) {
-    float4 b = down ? make_float4(0.f, 0.f, 0.f, 0.f) : bias[4 * j + lane % 4];
-    const float pairs[4][2] = {{b.x, b.y}, {b.x, b.y}, {b.z, b.w}, {b.z, b.w}};
-    u32 words[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      float first = sums[8 * j + 2 * i], second = sums[8 * j + 2 * i + 1];
-      words[i] = down ? pack(first * scale, second * scale)
-                      : pack_positive(fmaf(first, scale, pairs[i][0]), fmaf(second, scale, pairs[i][1]));
-    }
-    store_matrices(to + 32 * j, words[0], words[1], words[2], words[3]);
-  }
-}
-
-// Either of the groups, `half` 0 and 1.
-template <bool down> DEVICE void multiply(char* memory, u32 shared, int half, const float* bias, float scale, Work work) {
-  int thread = threadIdx.x % 128, lane = threadIdx.x % 32;
-  u32 rows = shared + WAITING + half * 64 * ROW_BYTES;
-  Ring ring;
-  u32 turn = 0;
-  for (int tile = work.first; tile < work.count; tile += work.stride, turn ^= 1) {
-    float sums[128];
-    float2 pair = make_float2(0.f, 0.f);
-    if (!down && bias) pair = ((const float2*)(bias + work.column(tile)))[thread];
-    int last = 0;
-#pragma unroll 1
-    for (int k = 0; k < work.depth; k += STEP) {
-      wait_for(shared + FULL(ring.stage), ring.parity);
-      multiply_step<down>(sums, shared + ring.stage * STAGE_BYTES, half, k == 0);
-      if (k) {
-        wait_for_products<1>();
-        if (lane < 2) arrive_at(shared + EMPTY(last), lane);
-      }
-      last = ring.stage;
-      ring.next();
-    }
-    // Two slices take turns: threads may still read that of the tile before.
-    float4* slice = (float4*)(memory + FLOATS) + (2 * half + turn) * (TILE_COLUMNS / 4);
-    if (!down) {
-      ((float2*)slice)[(thread / 8 * 4 + thread % 4) * 2 + thread / 4 % 2] = make_float2(pair.x * scale, pair.y * scale);
-      wait_for_threads(1 + half, 128);
-    }
-    wait_for_products<0>();
-    sums_are_there(sums);
-    if (lane < 2) arrive_at(shared + EMPTY(last), lane);
-    wait_for(shared + TAKEN(half), turn ^ 1);
-    stage_sums<down>(sums, rows, slice, scale);
-    __syncwarp();
-    if (lane == 0) arrive(shared + STAGED(half));
-  }
-}
+// After tile_products.cuh: here is what the three warps do that finish a tile.
 
 // 1 for each of eight numbers, none below 0, that is not 0.
 DEVICE u32 positive(uint4 x) {
@@ -160,6 +13,7 @@ DEVICE u32 positive(uint4 x) {
   for (int i = 0; i < 4; ++i) pairs |= ((words[i] + 0x7fff7fffu) & 0x80008000u) >> (15 - 2 * i);
   return (pairs | pairs >> 15) & 255;
 }
+
 // 0 where the hash drops, of eight numbers.
 DEVICE uint4 keep(uint4 x, u32 row, const u32 (&columns)[8], int threshold) {
   u32 words[4] = {x.x, x.y, x.z, x.w};
@@ -291,12 +145,6 @@ DEVICE void finish_down(char* memory, u32 shared, bf16* output, const u32* bits,
   }
 }
 
-// The block's shared memory, from an address on that 1,024 divides, as the swizzle asks.
-DEVICE char* own_memory() {
-  extern __shared__ char bytes[];
-  return bytes + (-shared_address(bytes) & 1023);
-}
-
 KERNEL __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) feed_forward_up(CONSTANT(TensorMap, x), CONSTANT(TensorMap, weight),
     const float* bias, bf16* output, u32* bits, int rows, int columns, int depth, float scale, Dropout dropout) {
   char* memory = own_memory();
@@ -304,7 +152,7 @@ KERNEL __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) feed_forward_up(CONST
   Work work = work_of(rows, columns, depth);
   start(shared);
   int group = threadIdx.x / 128;
-  if (group) multiply<false>(memory, shared, group - 1, bias, scale, work);
+  if (group) multiply<false, true>(memory, shared, group - 1, bias, scale, work);
   else if (threadIdx.x == 0) bring<false>(shared, &x, &weight, work);
   else if (threadIdx.x < 32) {}
   else if (dropout.columns) finish_up<true>(memory, shared, output, bits, dropout, work);
@@ -319,7 +167,7 @@ KERNEL __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) feed_forward_down(CON
   Work work = work_of(rows, columns, depth);
   start(shared);
   int group = threadIdx.x / 128;
-  if (group) multiply<true>(memory, shared, group - 1, nullptr, scale, work);
+  if (group) multiply<true, false>(memory, shared, group - 1, nullptr, scale, work);
   else if (threadIdx.x == 0) bring<true>(shared, &gradient, &weight, work);
   else if (threadIdx.x >= 32) finish_down(memory, shared, output, bits, partial, work);
   wait_for_cluster();
