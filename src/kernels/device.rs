@@ -1,6 +1,7 @@
 //! Kernels on an NVIDIA GPU: compiled for it when they are first used, kept in the user's cache folder.
 
 mod compile;
+mod tensor_map;
 
 use super::{Text, cache};
 use cudarc::driver::{CudaContext, result, sys};
@@ -9,10 +10,14 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+pub use tensor_map::tensor_map;
 use tracing::info;
 
 /// The first cards whose products in bfloat16 and vectors of it the kernels need.
 const OLDEST: (i32, i32) = (8, 0);
+const HOPPER: (i32, i32) = (9, 0);
+/// Bytes of shared memory that a kernel has without asking.
+const FREE_SHARED: u32 = 48 << 10;
 
 /// A card that kernels run on.
 struct Gpu {
@@ -44,6 +49,12 @@ static GPUS: Mutex<Option<Gpus>> = Mutex::new(None);
 /// Whether kernels run on the card with this number; if not, why not.
 pub fn supports(index: usize) -> Result<(), String> {
     gpu(index).map(drop)
+}
+
+/// The number of multiprocessors of a card whose own instructions are Hopper's (sm_90a); `None` of another.
+pub fn hopper_multiprocessors(index: usize) -> Option<i64> {
+    let gpu = gpu(index).ok().filter(|gpu| gpu.architecture == HOPPER)?;
+    gpu.context.attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).ok().map(i64::from)
 }
 
 fn gpu(index: usize) -> Result<Arc<Gpu>, String> {
@@ -122,23 +133,37 @@ fn driver_version() -> Result<String, String> {
     answer.result().map(|()| version.to_string()).map_err(|error| error.to_string())
 }
 
+/// What a launch runs over.
+pub struct Sizes {
+    pub blocks: [u32; 3],
+    pub threads: [u32; 3],
+    /// Bytes of a block's shared memory beside what the text declares.
+    pub shared: u32,
+}
+
 /// Launches `kernel` on the stream of libtorch's work in this thread.
 pub fn launch(
     index: usize,
     text: &Text,
     kernel: &'static str,
-    [x, y, z]: [u32; 3],
-    [across, down, deep]: [u32; 3],
+    Sizes { blocks: [x, y, z], threads: [across, down, deep], shared }: Sizes,
     mut arguments: Vec<*mut c_void>,
 ) -> Result<(), String> {
     let gpu = gpu(index)?;
     let function = gpu.function(text, kernel)?;
     gpu.context.bind_to_thread().map_err(|error| error.to_string())?;
     let stream = stream(index)?;
+    if shared > FREE_SHARED {
+        let most = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: a function of a module that is never unloaded.
+        let set = unsafe { result::function::set_function_attribute(function, most, shared as i32) };
+        set.map_err(|error| error.to_string())?;
+    }
     // SAFETY: the arguments are as many and of such sizes as the kernel's, which the tests on the host check; tensors
     // stay until the allocator hands their memory to work on the same stream.
-    let launched =
-        unsafe { result::launch_kernel(function, (x, y, z), (across, down, deep), 0, stream.cast(), &mut arguments) };
+    let launched = unsafe {
+        result::launch_kernel(function, (x, y, z), (across, down, deep), shared, stream.cast(), &mut arguments)
+    };
     launched.map_err(|error| error.to_string())
 }
 

@@ -11,6 +11,7 @@ pub struct Launch<'a> {
     kernel: &'static str,
     blocks: [u32; 3],
     threads: [u32; 3],
+    shared: u32,
     arguments: Vec<Argument>,
     device: Device,
     tensors: PhantomData<&'a Tensor>,
@@ -25,7 +26,13 @@ impl<'a> Launch<'a> {
     pub fn new(text: &'a Text, kernel: &'static str, blocks: [i64; 3], threads: [i64; 3]) -> Self {
         let sizes = |sizes: [i64; 3]| sizes.map(|size| size as u32);
         let (blocks, threads) = (sizes(blocks), sizes(threads));
-        Self { text, kernel, blocks, threads, arguments: Vec::new(), device: Device::Cpu, tensors: PhantomData }
+        let (arguments, device) = (Vec::new(), Device::Cpu);
+        Self { text, kernel, blocks, threads, shared: 0, arguments, device, tensors: PhantomData }
+    }
+
+    /// With so many bytes of shared memory beside what the text itself declares. On a GPU only.
+    pub fn shared(self, bytes: i64) -> Self {
+        Self { shared: bytes as u32, ..self }
     }
 
     /// A tensor's numbers. The launch runs where the last tensor lies.
@@ -90,7 +97,8 @@ impl<'a> Launch<'a> {
             #[cfg(test)]
             Device::Cpu => super::host::launch(self.text, self.kernel, self.blocks, self.threads, arguments),
             Device::Cuda(index) => {
-                super::device::launch(index, self.text, self.kernel, self.blocks, self.threads, arguments)
+                let sizes = super::device::Sizes { blocks: self.blocks, threads: self.threads, shared: self.shared };
+                super::device::launch(index, self.text, self.kernel, sizes, arguments)
             }
             _ => Err(format!("no kernels run on {:?} ({} arguments, {:?})", self.device, arguments.len(), self.text)),
         };

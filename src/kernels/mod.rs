@@ -14,6 +14,8 @@ mod column_sums;
 mod device;
 pub mod dropout;
 pub mod embedding;
+pub mod feed_forward;
+mod feed_forward_products;
 #[cfg(test)]
 pub(crate) mod host;
 mod launch;

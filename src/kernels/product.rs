@@ -75,7 +75,7 @@ fn with_wide_gradient(
 }
 
 /// The weights in `kind`, one below the other: the optimizer's copies where it keeps them.
-fn narrow(weights: &[&Tensor], kind: Kind, copies: Option<&NarrowCopies>) -> Tensor {
+pub(super) fn narrow(weights: &[&Tensor], kind: Kind, copies: Option<&NarrowCopies>) -> Tensor {
     let kept = copies.and_then(|copies| copies.joined(weights)).filter(|copy| copy.kind() == kind);
     kept.unwrap_or_else(|| match weights {
         [weight] => weight.detach().to_kind(kind),

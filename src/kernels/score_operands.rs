@@ -16,7 +16,12 @@ const MOST: usize = 3;
 #[derive(Debug)]
 pub enum Source {
     /// Columns of the projections, head after head, from `first` on; through relu or not.
-    Columns { first: i64, relu: bool },
+    Columns {
+        /// The first.
+        first: i64,
+        /// Whether negative numbers count as 0.
+        relu: bool,
+    },
     /// Rows by position, float32 `[heads | 1, length at least, width]`.
     Table(Tensor),
 }

@@ -30,7 +30,12 @@ impl Text {
 
 #[cfg(test)]
 impl Text {
-    /// Every text, with sizes that a training step asks for.
+    /// The texts in Hopper's own instructions (sm_90a).
+    pub fn hopper_examples() -> Vec<Self> {
+        vec![super::feed_forward_products::text()]
+    }
+
+    /// Every other text, with sizes that a training step asks for.
     pub fn examples() -> Vec<Self> {
         let text = |name, source, macros: &[(&'static str, &'static str)]| Self {
             name,

@@ -5,9 +5,9 @@ mod prepared;
 use super::options::{Activation, ModelOptions};
 use crate::attention::Pass;
 use crate::attention::projection::Projection;
-use crate::kernels::activation::{self, bias_activation};
+use crate::kernels::activation;
 use crate::kernels::dropout::Place;
-use crate::kernels::product::product_relu;
+use crate::kernels::feed_forward::{Weights, feed_forward};
 use crate::parameters::Scope;
 pub use prepared::PreparedFeedForward;
 use tch::Tensor;
@@ -34,24 +34,15 @@ impl FeedForward {
     /// `[rows, d_model]` to the same, in the pass's kind, without the last bias: see
     /// [`output_bias`](Self::output_bias).
     pub fn forward(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
-        self.output.without_bias(&self.hidden(x, pass), pass)
-    }
-
-    /// dropout(activation(W₁x + b₁)), `[rows, d_ff]`.
-    fn hidden(&self, x: &Tensor, pass: Pass<'_>) -> Tensor {
-        let (weight, bias) = (self.input.weight(), self.input.bias());
+        let (input, output) = (self.input.weight(), self.output.weight());
+        let draw = self.dropout.draw(pass.dropout, [x.size()[0], input.size()[0]]);
         let kind = match self.activation {
             Activation::Relu => activation::Activation::Relu,
             Activation::Gelu => activation::Activation::Gelu,
             Activation::GeluTanh => activation::Activation::GeluTanh,
         };
-        let draw = self.dropout.draw(pass.dropout, [x.size()[0], weight.size()[0]]);
-        match (kind, bias, &draw) {
-            (activation::Activation::Relu, Some(bias), None) => {
-                product_relu(&x.to_kind(pass.compute), weight, bias, pass.copies)
-            }
-            _ => bias_activation(self.input.without_bias(x, pass), bias, kind, draw),
-        }
+        let weights = Weights { input, bias: self.input.bias(), output };
+        feed_forward(&x.to_kind(pass.compute), weights, kind, draw, pass.copies)
     }
 
     /// What is still to be added, `[d_model]`: with the residual stream it costs no pass of its own.

@@ -68,5 +68,8 @@ mod tests {
                 compile(text.name(), &text.whole(), target).unwrap();
             }
         }
+        for text in Text::hopper_examples() {
+            compile(text.name(), &text.whole(), "sm_90a").unwrap();
+        }
     }
 }
