@@ -12,6 +12,8 @@ const BLOCK: i64 = 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlatLayout {
     numbers: Vec<i64>,
+    /// Blocks of each parameter.
+    blocks: Vec<i64>,
     weight_decay: Vec<f64>,
 }
 
@@ -40,26 +42,34 @@ pub struct Constants {
 }
 
 impl FlatLayout {
-    /// Parameters of so many numbers, in their order, each with its weight decay.
-    pub fn new(parameters: impl IntoIterator<Item = (i64, f64)>) -> Self {
-        let (numbers, weight_decay) = parameters.into_iter().unzip();
-        Self { numbers, weight_decay }
+    /// Parameters of these shapes, in their order, each with its weight decay. Behind a matrix there is room for rows up
+    /// to a multiple of 8.
+    pub fn new<'a>(parameters: impl IntoIterator<Item = (&'a [i64], f64)>) -> Self {
+        let layout = |(shape, decay): (&[i64], f64)| {
+            let room = match shape {
+                [rows, width] => padded_rows(*rows) * width,
+                _ => shape.iter().product(),
+            };
+            (shape.iter().product::<i64>(), ((room + BLOCK - 1) / BLOCK, decay))
+        };
+        let (numbers, (blocks, weight_decay)) = parameters.into_iter().map(layout).unzip();
+        Self { numbers, blocks, weight_decay }
     }
 
     /// Numbers of a buffer.
     pub fn size(&self) -> i64 {
-        self.numbers.iter().map(|numbers| blocks(*numbers) * BLOCK).sum()
+        self.blocks.iter().sum::<i64>() * BLOCK
     }
 
     /// Each parameter's part of a buffer.
     pub fn parts(&self, buffer: &Tensor) -> Vec<Tensor> {
         let mut start = 0;
-        let part = |numbers: &i64| {
+        let part = |(numbers, blocks): (&i64, &i64)| {
             let part = buffer.narrow(0, start, *numbers);
-            start += blocks(*numbers) * BLOCK;
+            start += blocks * BLOCK;
             part
         };
-        self.numbers.iter().map(part).collect()
+        self.numbers.iter().zip(&self.blocks).map(part).collect()
     }
 
     /// The L2 norm of all `gradients` together, float32 `[1]`: one per parameter, float32.
@@ -128,9 +138,9 @@ impl FlatLayout {
         assert_eq!(gradients.len(), self.numbers.len(), "one gradient per parameter");
         let mut offset = 0;
         let launch = |(range, gradients): (usize, &[Tensor])| {
-            let numbers = &self.numbers[range * AT_ONCE..][..gradients.len()];
-            let decay = &self.weight_decay[range * AT_ONCE..][..gradients.len()];
-            let (words, blocks) = words(gradients, numbers, decay, offset);
+            let range = range * AT_ONCE..range * AT_ONCE + gradients.len();
+            let sizes = [&self.numbers[range.clone()], &self.blocks[range.clone()]];
+            let (words, blocks) = words(gradients, sizes, &self.weight_decay[range], offset);
             offset += blocks;
             (words, blocks)
         };
@@ -138,8 +148,9 @@ impl FlatLayout {
     }
 }
 
-fn blocks(numbers: i64) -> i64 {
-    (numbers + BLOCK - 1) / BLOCK
+/// Rows of a matrix with those that there is room for behind it, as products take them without a detour.
+pub fn padded_rows(rows: i64) -> i64 {
+    (rows + 7) / 8 * 8
 }
 
 fn text() -> Text {
@@ -147,7 +158,7 @@ fn text() -> Text {
 }
 
 /// `struct Gradients` of the text, field by field.
-fn words(gradients: &[Tensor], numbers: &[i64], decay: &[f64], offset: i64) -> (Vec<u64>, i64) {
+fn words(gradients: &[Tensor], [numbers, blocks]: [&[i64]; 2], decay: &[f64], offset: i64) -> (Vec<u64>, i64) {
     let mut pointers = vec![0u64; AT_ONCE];
     let mut halves = vec![0u32; 3 * AT_ONCE + 2];
     halves[..AT_ONCE + 1].fill(i32::MAX as u32);
@@ -161,7 +172,7 @@ fn words(gradients: &[Tensor], numbers: &[i64], decay: &[f64], offset: i64) -> (
         halves[i] = first as u32;
         halves[AT_ONCE + 1 + i] = numbers[i] as u32;
         halves[2 * AT_ONCE + 1 + i] = (decay[i] as f32).to_bits();
-        first += blocks(numbers[i]);
+        first += blocks[i];
     }
     halves[3 * AT_ONCE + 1] = offset as u32;
     pointers.extend(halves.chunks(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32));
@@ -181,7 +192,7 @@ mod tests {
     fn compare(sizes: &[i64]) {
         let options = (Kind::Double, Device::Cpu);
         let decay = |i: usize| if i.is_multiple_of(2) { 0.1 } else { 0.0 };
-        let layout = FlatLayout::new(sizes.iter().enumerate().map(|(i, size)| (*size, decay(i))));
+        let layout = FlatLayout::new(sizes.iter().enumerate().map(|(i, size)| (std::slice::from_ref(size), decay(i))));
         let zeros = || Tensor::zeros([layout.size()], (Kind::Float, Device::Cpu));
         let narrow = Some(zeros().to_kind(Kind::BFloat16));
         let state = FlatState { parameters: zeros(), first: zeros(), second: zeros(), narrow };
@@ -236,7 +247,7 @@ mod tests {
     #[test]
     fn a_skipped_update_changes_nothing() {
         with_kernels(|| {
-            let layout = FlatLayout::new([(3, 0.1)]);
+            let layout = FlatLayout::new([(&[3i64][..], 0.1)]);
             let ones = || Tensor::ones([layout.size()], (Kind::Float, Device::Cpu));
             let state = FlatState { parameters: ones(), first: ones(), second: ones(), narrow: None };
             let gradients = [Tensor::from_slice(&[f32::NAN, 1.0, 2.0])];

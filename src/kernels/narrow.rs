@@ -1,5 +1,6 @@
 //! Parameters rounded to the kind of products, kept by the optimizer that changes them.
 
+use super::adamw::padded_rows;
 use std::collections::HashMap;
 use tch::Tensor;
 
@@ -8,17 +9,36 @@ use tch::Tensor;
 pub struct NarrowCopies {
     /// By the address of the parameter's numbers.
     copies: HashMap<usize, Tensor>,
+    /// Rows that there is room for, likewise.
+    rooms: HashMap<usize, i64>,
 }
 
 impl NarrowCopies {
     /// Copies of these parameters, each with its own.
     pub fn new(pairs: impl IntoIterator<Item = (Tensor, Tensor)>) -> Self {
-        Self { copies: pairs.into_iter().map(|(parameter, copy)| (address(&parameter), copy)).collect() }
+        let copies = pairs.into_iter().map(|(parameter, copy)| (address(&parameter), copy)).collect();
+        Self { copies, rooms: HashMap::new() }
+    }
+
+    /// The same, where behind each copy of a matrix are zeros for as many rows as [`padded_rows`] says.
+    pub fn with_room(pairs: impl IntoIterator<Item = (Tensor, Tensor)>) -> Self {
+        let copies = Self::new(pairs);
+        let matrices = copies.copies.iter().filter(|(_, copy)| copy.dim() == 2);
+        let rooms = matrices.map(|(address, copy)| (*address, padded_rows(copy.size()[0]))).collect();
+        Self { rooms, ..copies }
     }
 
     /// The copy of `parameter`.
     pub fn of(&self, parameter: &Tensor) -> Option<&Tensor> {
         self.copies.get(&address(parameter))
+    }
+
+    /// The copy of a matrix with rows of zeros behind it up to `rows`, where it lies in a buffer with so much room.
+    pub fn with_rows(&self, parameter: &Tensor, rows: i64) -> Option<Tensor> {
+        let copy = self.of(parameter)?;
+        let width = copy.size()[1];
+        let own = self.rooms.get(&address(parameter)).is_some_and(|room| *room >= rows);
+        own.then(|| copy.as_strided([rows, width], [width, 1], None))
     }
 
     /// The copies of some matrices of one width, one below the other: without a copy of their own where they lie so in
@@ -49,6 +69,16 @@ fn bytes(x: &Tensor) -> usize {
 mod tests {
     use super::*;
     use tch::{Device, Kind};
+
+    #[test]
+    fn rows_of_zeros_are_there_where_there_is_room() {
+        let master = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu));
+        let flat = Tensor::arange(16, (Kind::Float, Device::Cpu)).to_kind(Kind::BFloat16);
+        let pair = || [(master.shallow_clone(), flat.narrow(0, 0, 6).view([3, 2]))];
+        assert_eq!(NarrowCopies::with_room(pair()).with_rows(&master, 8), Some(flat.view([8, 2])));
+        assert_eq!(NarrowCopies::with_room(pair()).with_rows(&master, 16), None);
+        assert_eq!(NarrowCopies::new(pair()).with_rows(&master, 8), None);
+    }
 
     #[test]
     fn neighbours_are_not_copied_and_others_are() {

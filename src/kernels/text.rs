@@ -50,6 +50,21 @@ impl Text {
         let paper = [("VOCABULARY", "32000"), ("THREADS", "512"), ("VECTORS", "8")];
         let gpt2 = [("VOCABULARY", "50257"), ("THREADS", "640"), ("VECTORS", "10")];
         let activation = |kind| [("WIDTH", "2048"), ("NUMBER", "bf16"), ("ACTIVATION", kind)];
+        let mixture = [
+            ("HEADS", "8"),
+            ("PARTS", "2"),
+            ("WIDTHS", "64, 64"),
+            ("WIDTH", "128"),
+            ("QUERY_COLUMNS", "512, 0"),
+            ("KEY_COLUMNS", "-1, 1024"),
+            ("QUERY_RELU", "1, 0"),
+            ("SCALES", "1e0f, 1.25e-1f"),
+            ("COLUMNS", "2048"),
+            ("VALUE_COLUMN", "1536"),
+            ("VALUE_WIDTH", "64"),
+            ("WEIGHTED", "1"),
+            ("WEIGHT_HEADS", "1"),
+        ];
         vec![
             text("column_sums.cu", include_str!("cuda/column_sums.cu"), &[]),
             text("dropout_hashes.cu", include_str!("cuda/dropout_hashes.cu"), &[]),
@@ -61,6 +76,8 @@ impl Text {
             text("vocabulary_loss.cu", loss, &[&gpt2[..], &held].concat()),
             text("embedding.cu", include_str!("cuda/embedding.cu"), &[("WIDTH", "512"), ("STREAM", "float")]),
             text("shared_softmax.cu", include_str!("cuda/shared_softmax.cu"), &[("NUMBER", "bf16")]),
+            text("permute.cu", include_str!("cuda/permute.cu"), &[("NUMBER", "bf16")]),
+            text("score_operands.cu", include_str!("cuda/score_operands.cu"), &mixture),
             text("adamw.cu", include_str!("cuda/adamw.cu"), &[]),
         ]
     }

@@ -1,5 +1,6 @@
 //! The loss of rows of logits, and its gradient in their place.
 
+use super::adamw::padded_rows;
 use super::{Launch, Text, new, takes};
 use tch::{Kind, Tensor};
 
@@ -32,7 +33,7 @@ pub struct Losses {
 impl Logits {
     /// Room for `rows` of `vocabulary` logits beside `like`.
     pub fn new(like: &Tensor, rows: i64, vocabulary: i64, kind: Kind) -> Self {
-        Self { buffer: new(like, &[rows, (vocabulary + 7) / 8 * 8], kind), vocabulary }
+        Self { buffer: new(like, &[rows, padded_rows(vocabulary)], kind), vocabulary }
     }
 
     /// Whether a kernel computes losses of logits in `kind` beside `like`.
@@ -43,6 +44,11 @@ impl Logits {
     /// The logits, `[rows, vocabulary]`, for products to write and to read.
     pub fn matrix(&self) -> Tensor {
         self.buffer.narrow(1, 0, self.vocabulary)
+    }
+
+    /// The same with the places behind the vocabulary, `[rows, padded_rows(vocabulary)]`.
+    pub fn padded(&self) -> Tensor {
+        self.buffer.shallow_clone()
     }
 
     /// The losses for `targets` (int64 `[rows]`, negative where a row does not count). In the logits' place then stands

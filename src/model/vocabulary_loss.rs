@@ -5,7 +5,8 @@
 //! probabilities, and their gradient in the pass's kind.
 
 use crate::attention::Pass;
-use crate::attention::scores::at_least_float;
+use crate::attention::scores::{at_least_float, rows_of};
+use crate::kernels::adamw::padded_rows;
 use crate::kernels::multiply::{add_product, multiply_into, multiply_wide};
 use crate::kernels::vocabulary_loss::{Logits, Objective};
 use crate::libtorch::autograd::attach_backward;
@@ -64,9 +65,9 @@ fn chunks(tokens: i64, rows: i64) -> impl Iterator<Item = Range<i64>> {
 }
 
 fn loss_in_chunks(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>, rows: i64) -> Result<Tensor, TchError> {
-    let mut gradients = Gradients::new(x, table);
+    let head = no_grad(|| Head::new(x, table, targets, pass));
+    let mut gradients = Gradients::new(x, table, head.table.size()[0]);
     let nats = no_grad(|| {
-        let head = Head::new(x, table, targets, pass);
         let losses = chunks(x.size()[0], rows).map(|rows| {
             if Logits::takes(&head.x, pass.compute) {
                 return head.losses_by_kernel(rows, &mut gradients);
@@ -104,9 +105,10 @@ fn differentiated(x: &Tensor) -> bool {
 /// The projection of all rows, of which a chunk at a time is computed.
 struct Head {
     x: Tensor,               // [tokens, d_model]
-    table: Tensor,           // [vocabulary, d_model], in the kind of products
-    targets: Tensor,         // int64 [tokens, 1]
-    places: Tensor,          // int64 [tokens, 1]: the targets, 0 where there is none
+    table: Tensor, // [vocabulary, d_model], in the kind of products; where kernels run with rows of zeros behind
+    vocabulary: i64, // without those
+    targets: Tensor, // int64 [tokens, 1]
+    places: Tensor, // int64 [tokens, 1]: the targets, 0 where there is none
     ignored: Option<Tensor>, // bool [tokens, 1]; None where the host knows that all rows count
 }
 
@@ -126,7 +128,8 @@ impl Head {
         let targets = targets.view([-1, 1]);
         Self {
             x: x.detach(),
-            table: narrow(table, pass),
+            table: if Logits::takes(x, pass.compute) { padded(table, pass) } else { narrow(table, pass) },
+            vocabulary: table.size()[0],
             places: targets.clamp_min(0),
             ignored: ignored(&targets),
             targets,
@@ -138,7 +141,7 @@ impl Head {
         let (places, ignored) = (cut(&self.places), self.ignored.as_ref().map(cut));
         // Zeros instead of rows that do not count: these add nothing to the table's gradient, whatever they hold.
         let x = without(cut(&self.x).to_kind(self.table.kind()), ignored.as_ref());
-        let logits = multiply_wide(&x, &self.table.tr());
+        let logits = rows_of(&multiply_wide(&x, &self.table.tr()), 1, 0, self.vocabulary);
         let log_softmax = at_least_float(&logits).log_softmax(-1, None::<Kind>);
         let log_of_target = log_softmax.gather(1, &places, false);
         // Logits in the kind of products leave their place to their gradient; others would be in its way.
@@ -154,13 +157,25 @@ impl Head {
         let count = rows.end - rows.start;
         let cut = |all: &Tensor| all.narrow(0, rows.start, count);
         let x = cut(&self.x).to_kind(self.table.kind());
-        let mut logits = Logits::new(&x, count, self.table.size()[0], self.table.kind());
-        let matrix = logits.matrix();
+        let mut logits = Logits::new(&x, count, self.vocabulary, self.table.kind());
+        let matrix = logits.padded();
         multiply_into(&matrix, &x, &self.table.tr());
         let losses = logits.into_gradient(&cut(&self.targets).view([-1]), None, Objective::default());
         gradients.add_product(&matrix, &x, rows, self);
         losses.nats
     }
+}
+
+/// The table in the kind of products with as many rows as logits have places: products over other numbers of them are
+/// several times slower.
+fn padded(table: &Tensor, pass: Pass<'_>) -> Tensor {
+    let rows = padded_rows(table.size()[0]);
+    let copy = pass.copies.and_then(|copies| copies.with_rows(table, rows)).filter(|copy| copy.kind() == pass.compute);
+    let missing = rows - table.size()[0];
+    copy.unwrap_or_else(|| match missing {
+        0 => narrow(table, pass),
+        _ => narrow(table, pass).constant_pad_nd([0, 0, 0, missing]),
+    })
 }
 
 /// The table in the kind of products.
@@ -203,15 +218,21 @@ impl Chunk {
 /// The gradients of x and the table for a loss whose own gradient is 1; `None` where nobody asked for one.
 struct Gradients {
     x: Option<Tensor>,     // [tokens, d_model], in the kind of x
-    table: Option<Tensor>, // [vocabulary, d_model], at least float32
+    table: Option<Tensor>, // [rows of the head's table, d_model], at least float32
+    vocabulary: i64,
     table_kind: Kind,
 }
 
 impl Gradients {
-    fn new(x: &Tensor, table: &Tensor) -> Self {
+    fn new(x: &Tensor, table: &Tensor, rows: i64) -> Self {
+        let of_table = || {
+            let like = at_least_float(&table.detach().narrow(0, 0, 0));
+            Tensor::zeros([rows, table.size()[1]], (like.kind(), like.device()))
+        };
         Self {
             x: differentiated(x).then(|| x.detach().empty_like()),
-            table: differentiated(table).then(|| at_least_float(&table.detach().zeros_like())),
+            table: differentiated(table).then(of_table),
+            vocabulary: table.size()[0],
             table_kind: table.kind(),
         }
     }
@@ -253,7 +274,7 @@ impl Gradients {
         let scaled =
             [self.x.take(), self.table.take()].map(|gradient| gradient.map(|mut gradient| gradient.g_mul_(upstream)));
         let [x, table] = scaled;
-        vec![x, table.map(|table| table.to_kind(self.table_kind))]
+        vec![x, table.map(|table| rows_of(&table, 0, 0, self.vocabulary).to_kind(self.table_kind))]
     }
 }
 

@@ -179,7 +179,7 @@ fn a_row_without_a_target_may_hold_anything() {
 fn only_what_is_asked_for_gets_a_gradient() {
     let case = Case::new(9, (10, 4, 6), 5);
     let gradients = |x: &Tensor, table: &Tensor| {
-        let gradients = Gradients::new(x, table);
+        let gradients = Gradients::new(x, table, table.size()[0]);
         (gradients.x.is_some(), gradients.table.is_some())
     };
     assert_eq!(gradients(&case.x, &case.table), (true, true));

@@ -33,7 +33,8 @@ impl Flat {
             return Ok(None);
         };
         let decay = |parameter: &Parameter| if parameter.decays { options.weight_decay } else { 0.0 };
-        let layout = FlatLayout::new(trained.iter().map(|p| (p.tensor.numel() as i64, decay(p))));
+        let shapes: Vec<Vec<i64>> = trained.iter().map(|parameter| parameter.tensor.size()).collect();
+        let layout = FlatLayout::new(shapes.iter().map(Vec::as_slice).zip(trained.iter().map(|p| decay(p))));
         let buffer = |kind| Tensor::f_zeros([layout.size()], (kind, first.tensor.device()));
         let narrow = (compute == Kind::BFloat16).then(|| buffer(Kind::BFloat16)).transpose()?;
         let state = FlatState {
@@ -60,7 +61,7 @@ impl Flat {
         }
         self.copies = self.state.narrow.as_ref().map(|narrow| {
             let parameters = trained.iter().map(|parameter| parameter.tensor.shallow_clone());
-            NarrowCopies::new(parameters.zip(self.parts(narrow)))
+            NarrowCopies::with_room(parameters.zip(self.parts(narrow)))
         });
     }
 
