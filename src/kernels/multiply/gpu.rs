@@ -1,8 +1,9 @@
 //! cuBLASLt on a card: its handle, its workspaces, and what is known of each product.
 
 use super::choice::fastest;
+use super::header::Algorithm;
 use super::kept;
-use super::library::{Addresses, Algorithm, Library, Place};
+use super::library::{Addresses, Library, Place};
 use super::plan::{Plan, WORKSPACE};
 use super::problem::Problem;
 use super::stopwatch::seconds;
