@@ -10,6 +10,7 @@
 
 mod choice;
 mod gpu;
+mod header;
 mod kept;
 mod library;
 mod plan;

@@ -1,8 +1,9 @@
 //! cuBLASLt on a card: its handle, its workspaces, and what is known of each product.
 
 use super::choice::fastest;
+use super::header::Algorithm;
 use super::kept;
-use super::library::{Addresses, Algorithm, Library, Place};
+use super::library::{Addresses, Library, Place};
 use super::plan::{Plan, WORKSPACE};
 use super::problem::Problem;
 use super::stopwatch::seconds;
@@ -89,6 +90,12 @@ fn stream(index: usize) -> Option<(*mut c_void, bool)> {
     Some((stream, status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE))
 }
 
+/// Whether an algorithm is chosen by timing, now or before; else it is the heuristic's first, the same on every machine of
+/// the kind.
+fn by_timing(problem: &Problem, recording: bool, deterministic: bool) -> bool {
+    !recording && !deterministic && problem.operations() >= WORTH_TIMING
+}
+
 fn opened(index: usize) -> bool {
     let gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
     gpus.as_ref().is_some_and(|gpus| gpus.contains_key(&index))
@@ -138,7 +145,7 @@ impl Gpu {
         if let Some(found) = known.get(&key) {
             return start(found);
         }
-        let by_timing = !recording && !key.1 && key.0.operations() >= WORTH_TIMING;
+        let by_timing = by_timing(&key.0, recording, key.1);
         // SAFETY: as the caller says.
         let found = unsafe { self.choose(&key.0, at, place, by_timing.then_some((timed, scratch))) };
         let started = start(&found);
@@ -218,5 +225,19 @@ impl Gpu {
         let chosen = fastest(candidates.len(), &mut round);
         debug!("algorithm {chosen:?} of {}, {:.0} ms of timing", candidates.len(), start.elapsed().as_secs_f64() * 1e3);
         chosen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deterministic_runs_and_records_take_the_heuristic_s_first() {
+        let bf16 = |shape: &[i64]| Tensor::empty(shape, (Kind::BFloat16, Device::Cpu));
+        let square = |n: i64| Problem::of(&bf16(&[n, n]), [&bf16(&[n, n]), &bf16(&[n, n])], false, None).unwrap();
+        assert!(by_timing(&square(2048), false, false));
+        assert!(!by_timing(&square(1024), false, false), "too small");
+        assert!(!by_timing(&square(2048), true, false) && !by_timing(&square(2048), false, true));
     }
 }

@@ -1,7 +1,7 @@
 //! Algorithms that were chosen by timing, in the folder of what is kept for a card: the same machine takes the same ones
 //! the next time, to the same bits.
 
-use super::library::Algorithm;
+use super::header::Algorithm;
 use super::problem::Problem;
 use crate::kernels::cache;
 

@@ -1,6 +1,7 @@
 //! A product made ready: its descriptors, and which algorithms it may have.
 
-use super::library::{self, Addresses, Algorithm, Descriptor, Descriptors, Library, Place};
+use super::header::{self, Algorithm};
+use super::library::{Addresses, Descriptor, Descriptors, Library, Place};
 use super::problem::{Epilogue, Matrix, Problem};
 
 /// Bytes of workspace that an algorithm may ask for.
@@ -17,20 +18,20 @@ impl Plan {
     /// # Errors
     /// What cuBLASLt reports.
     pub fn new(library: &Library, problem: &Problem) -> Result<Self, String> {
-        let kind = if problem.wide { library::FLOAT } else { library::BFLOAT16 };
+        let kind = if problem.wide { header::FLOAT } else { header::BFLOAT16 };
         let layout = |matrix: &Matrix, kind: u32, [rows, columns]: [i64; 2]| {
             let shape = if matrix.transposed { [columns, rows] } else { [rows, columns] };
             let layout = library.layout(kind, shape, matrix.leading)?;
             if problem.batches > 1 {
-                layout.set(library::BATCH_COUNT, problem.batches as i32)?;
-                layout.set(library::BATCH_STRIDE, matrix.stride)?;
+                layout.set(header::BATCH_COUNT, problem.batches as i32)?;
+                layout.set(header::BATCH_STRIDE, matrix.stride)?;
             }
             Ok::<_, String>(layout)
         };
         let descriptors = Descriptors {
             operation: operation(library, problem)?,
-            a: layout(&problem.a, library::BFLOAT16, [problem.m, problem.k])?,
-            b: layout(&problem.b, library::BFLOAT16, [problem.k, problem.n])?,
+            a: layout(&problem.a, header::BFLOAT16, [problem.m, problem.k])?,
+            b: layout(&problem.b, header::BFLOAT16, [problem.k, problem.n])?,
             out: layout(&problem.out, kind, [problem.m, problem.n])?,
         };
         let beta = if problem.adds { 1.0 } else { 0.0 };
@@ -42,7 +43,7 @@ impl Plan {
     pub fn candidates(&self, library: &Library, at: Addresses, most: usize) -> Result<Vec<Algorithm>, String> {
         self.set_bias(at)?;
         let found = library.suggested(&self.descriptors, &self.preference, most);
-        let fits = |found: &&library::Found| found.workspace <= WORKSPACE;
+        let fits = |found: &&header::Found| found.workspace <= WORKSPACE;
         Ok(found.iter().filter(fits).map(|found| found.algorithm).collect())
     }
 
@@ -70,18 +71,18 @@ impl Plan {
     }
 
     fn set_bias(&self, at: Addresses) -> Result<(), String> {
-        if at.bias.is_null() { Ok(()) } else { self.descriptors.operation.set(library::BIAS_POINTER, at.bias) }
+        if at.bias.is_null() { Ok(()) } else { self.descriptors.operation.set(header::BIAS_POINTER, at.bias) }
     }
 }
 
 fn operation(library: &Library, problem: &Problem) -> Result<Descriptor, String> {
     let operation = library.operation()?;
-    operation.set(library::TRANSPOSE_A, i32::from(problem.a.transposed))?;
-    operation.set(library::TRANSPOSE_B, i32::from(problem.b.transposed))?;
+    operation.set(header::TRANSPOSE_A, i32::from(problem.a.transposed))?;
+    operation.set(header::TRANSPOSE_B, i32::from(problem.b.transposed))?;
     if let Epilogue::BiasRelu { wide } = problem.epilogue {
-        let kind = if wide { library::FLOAT } else { library::BFLOAT16 };
-        operation.set(library::EPILOGUE, library::RELU_BIAS)?;
-        operation.set(library::BIAS_KIND, kind as i32)?;
+        let kind = if wide { header::FLOAT } else { header::BFLOAT16 };
+        operation.set(header::EPILOGUE, header::RELU_BIAS)?;
+        operation.set(header::BIAS_KIND, kind as i32)?;
     }
     Ok(operation)
 }
@@ -90,10 +91,10 @@ fn operation(library: &Library, problem: &Problem) -> Result<Descriptor, String>
 /// round the parts to the output's kind first, or add them in the output's place.
 fn preference(library: &Library, problem: &Problem) -> Result<Descriptor, String> {
     let preference = library.preference()?;
-    preference.set(library::MOST_WORKSPACE, WORKSPACE as u64)?;
-    preference.set(library::REDUCTION_SCHEMES, library::REDUCE_IN_FLOAT)?;
+    preference.set(header::MOST_WORKSPACE, WORKSPACE as u64)?;
+    preference.set(header::REDUCTION_SCHEMES, header::REDUCE_IN_FLOAT)?;
     let [a, b, out] = [&problem.a, &problem.b, &problem.out].map(|matrix| matrix.alignment);
-    for (attribute, bytes) in library::ALIGNMENTS.into_iter().zip([a, b, out, out]) {
+    for (attribute, bytes) in header::ALIGNMENTS.into_iter().zip([a, b, out, out]) {
         preference.set(attribute, bytes)?;
     }
     Ok(preference)
@@ -128,7 +129,7 @@ mod tests {
             let plan = Plan::new(&library, &problem.unwrap()).unwrap();
             let bias = 256 as *const libc::c_void;
             plan.set_bias(Addresses { a: bias, b: bias, out: bias.cast_mut(), bias }).unwrap();
-            assert!(plan.descriptors.operation.set(library::TRANSPOSE_A, 1u8).is_err(), "sizes are checked");
+            assert!(plan.descriptors.operation.set(header::TRANSPOSE_A, 1u8).is_err(), "sizes are checked");
         }
     }
 }
