@@ -22,7 +22,7 @@ pub struct Weights<'a> {
 
 /// `W₂·dropout(activation(W₁x + b))` of `x` `[rows, in]` in the kind of computation: `[rows, out]` in the same.
 ///
-/// With relu in bfloat16 on Hopper the work between the products is part of them, where sizes suit (see [`Products`]).
+/// With relu in bfloat16 on Hopper the work between the products is part of them, where sizes suit (see `Products`).
 ///
 /// # Panics
 /// Where libtorch refuses an operation, as all of tch's operators.

@@ -33,7 +33,7 @@ fn by_kernel(x: &Tensor) -> Option<Tensor> {
     let number = number(x.kind())?;
     let whole = stride[3] == 1 && stride[..3].iter().chain([&size[3]]).all(|n| n % 8 == 0);
     // Eights are read at once: the first must lie where that can be done.
-    if !whole || x.numel() == 0 || x.data_ptr() as usize % 32 != 0 || !takes(x) {
+    if !whole || x.numel() == 0 || !(x.data_ptr() as usize).is_multiple_of(32) || !takes(x) {
         return None;
     }
     let output = new(x, &size, x.kind());

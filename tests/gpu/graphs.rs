@@ -19,6 +19,8 @@ use synth::train::stepper::{Course, Stepper};
 use synth::train::update::Update;
 use tch::{Device, Kind, Reduction, Tensor};
 
+/// Set where a test has a process of its own.
+const ALONE: &str = "SYNTH_TEST_ALONE";
 /// What is said where work cannot be recorded.
 const FALLBACK: &str = "kernel by kernel";
 
@@ -161,6 +163,13 @@ impl Task for Shapes {
 #[test]
 fn gpu_batches_of_several_shapes_each_have_their_graph() {
     let Some(_turn) = gpu() else { return };
+    // Switches of libtorch are the process's: the other tests keep theirs.
+    if std::env::var_os(ALONE).is_none() {
+        let name = "graphs::gpu_batches_of_several_shapes_each_have_their_graph";
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        assert!(command.args(["--exact", name]).env(ALONE, "1").status().unwrap().success());
+        return;
+    }
     Algorithms::of_this_process().fix().unwrap();
     for accumulate in [1, 2] {
         let train = |graphs: bool| {
