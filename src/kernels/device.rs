@@ -4,7 +4,7 @@ mod compile;
 mod tensor_map;
 
 use super::{Text, cache};
-use cudarc::driver::{CudaContext, result, sys};
+use cudarc::driver::{CudaContext, DriverError, result, sys};
 use libc::c_void;
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -133,6 +133,12 @@ fn driver_version() -> Result<String, String> {
     answer.result().map(|()| version.to_string()).map_err(|error| error.to_string())
 }
 
+/// The name and number of multiprocessors of a context's card.
+pub fn card(context: &CudaContext) -> Result<String, DriverError> {
+    let counted = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+    Ok(format!("{}, {} multiprocessors", context.name()?, context.attribute(counted)?))
+}
+
 /// What a launch runs over.
 pub struct Sizes {
     pub blocks: [u32; 3],
@@ -165,6 +171,13 @@ pub fn launch(
         result::launch_kernel(function, (x, y, z), (across, down, deep), shared, stream.cast(), &mut arguments)
     };
     launched.map_err(|error| error.to_string())
+}
+
+/// Whether the work of one of libtorch's streams is being recorded; `None` where the driver does not say.
+pub fn is_recording(stream: *mut c_void) -> Option<bool> {
+    // SAFETY: libtorch's streams stay.
+    let status = unsafe { result::stream::is_capturing(stream.cast()) }.ok()?;
+    Some(status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE)
 }
 
 /// The driver's handle of the stream of libtorch's work in this thread.

@@ -26,6 +26,7 @@ pub mod product;
 pub mod score_operands;
 pub mod shared_softmax;
 mod text;
+mod timing;
 pub mod vocabulary_loss;
 
 use launch::Launch;
