@@ -133,7 +133,12 @@ fn driver_version() -> Result<String, String> {
     answer.result().map(|()| version.to_string()).map_err(|error| error.to_string())
 }
 
-/// The name and number of multiprocessors of a context's card.
+/// The name and number of multiprocessors of the card with this number.
+pub fn card_at(index: usize) -> Result<String, String> {
+    card(&gpu(index)?.context).map_err(|error| error.to_string())
+}
+
+/// The same of a context's card.
 pub fn card(context: &CudaContext) -> Result<String, DriverError> {
     let counted = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
     Ok(format!("{}, {} multiprocessors", context.name()?, context.attribute(counted)?))
@@ -189,5 +194,17 @@ pub fn stream(index: usize) -> Result<*mut c_void, String> {
 /// There is none without CUDA's headers.
 #[cfg(not(cuda_graphs))]
 pub fn stream(_index: usize) -> Result<*mut c_void, String> {
+    Err("this build has no CUDA headers".to_string())
+}
+
+/// Lets that stream do nothing for so many cycles of the card's clock.
+#[cfg(cuda_graphs)]
+pub fn hold(index: usize, cycles: i64) -> Result<(), String> {
+    crate::libtorch::cuda_graph::hold(index, cycles).map_err(|error| error.to_string())
+}
+
+/// There is none without CUDA's headers.
+#[cfg(not(cuda_graphs))]
+pub fn hold(_index: usize, _cycles: i64) -> Result<(), String> {
     Err("this build has no CUDA headers".to_string())
 }
