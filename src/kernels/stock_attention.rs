@@ -21,8 +21,8 @@ use tracing::{debug, info};
 const FORMAT: &str = "attention 1";
 /// cuDNN's stands first: it stays unless the other is clearly faster.
 const BACKENDS: [Backend; 2] = [Backend::Cudnn, Backend::Flash];
-/// Cycles of a card's clock, some 0.2 ms, in which the host has started a forward and a backward pass.
-const CYCLES_TO_START: i64 = 400_000;
+/// Cycles of a card's clock, some 0.3 ms, in which the host has started a forward and a backward pass.
+const CYCLES_TO_START: i64 = 600_000;
 
 static CHOICES: LazyLock<Mutex<Choices>> = LazyLock::new(Mutex::default);
 
@@ -83,7 +83,7 @@ impl OnCard<'_> {
         let mut lead = |_, runs: usize| {
             device::hold(self.index, CYCLES_TO_START * runs as i64).unwrap_or_else(|error| debug!("not held: {error}"));
         };
-        let timed = || tch::no_grad(|| timing::fastest(self.stream, BACKENDS.len(), &mut lead, &run));
+        let timed = || timing::fastest(self.stream, BACKENDS.len(), &mut lead, &run);
         let fastest = keeping_generator(self.index, timed).unwrap_or_else(|error| {
             debug!("attention was not timed: {error}");
             None
