@@ -5,19 +5,24 @@
 
 use super::mask::Mask;
 use super::scores::Scores;
+use crate::kernels::stock_attention::Backend;
 use tch::{Device, Kind, Tensor};
 
 /// The widest head that the stock kernels take.
 const MAX_WIDTH: i64 = 256;
-/// `_fused_sdp_choice`'s numbers of the path that materialises and of cuDNN's kernel.
+/// `_fused_sdp_choice`'s numbers of the path that materialises, of FlashAttention and of cuDNN's kernel.
 const MATH: i64 = 0;
+const FLASH: i64 = 1;
 const CUDNN: i64 = 3;
 
-/// Whether libtorch would take cuDNN's kernel for attention over `v` `[batch, heads, N, width]` with queries and keys of
-/// the same shape: on new cards, unless results are to be deterministic.
-pub fn prefers_cudnn(v: &Tensor, causal: bool, dropout: f64) -> bool {
-    let choice = Tensor::f_internal_fused_sdp_choice(v, v, v, None::<&Tensor>, dropout, causal, 1.0, false);
-    choice.is_ok_and(|choice| choice == CUDNN)
+/// The kernel that libtorch would take for attention over `v` `[batch, heads, N, width]` with queries and keys of the same
+/// shape, where it is one of these: cuDNN's on new cards, unless results are to be deterministic.
+pub fn preferred(v: &Tensor, causal: bool, dropout: f64) -> Option<Backend> {
+    match Tensor::f_internal_fused_sdp_choice(v, v, v, None::<&Tensor>, dropout, causal, 1.0, false) {
+        Ok(CUDNN) => Some(Backend::Cudnn),
+        Ok(FLASH) => Some(Backend::Flash),
+        _ => None,
+    }
 }
 
 /// Queries, keys and values of one batch, kind and width, as the kernels want them.

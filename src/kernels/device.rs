@@ -4,7 +4,7 @@ mod compile;
 mod tensor_map;
 
 use super::{Text, cache};
-use cudarc::driver::{CudaContext, result, sys};
+use cudarc::driver::{CudaContext, DriverError, result, sys};
 use libc::c_void;
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -133,6 +133,17 @@ fn driver_version() -> Result<String, String> {
     answer.result().map(|()| version.to_string()).map_err(|error| error.to_string())
 }
 
+/// The name and number of multiprocessors of the card with this number.
+pub fn card_at(index: usize) -> Result<String, String> {
+    card(&gpu(index)?.context).map_err(|error| error.to_string())
+}
+
+/// The same of a context's card.
+pub fn card(context: &CudaContext) -> Result<String, DriverError> {
+    let counted = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+    Ok(format!("{}, {} multiprocessors", context.name()?, context.attribute(counted)?))
+}
+
 /// What a launch runs over.
 pub struct Sizes {
     pub blocks: [u32; 3],
@@ -167,6 +178,13 @@ pub fn launch(
     launched.map_err(|error| error.to_string())
 }
 
+/// Whether the work of one of libtorch's streams is being recorded; `None` where the driver does not say.
+pub fn is_recording(stream: *mut c_void) -> Option<bool> {
+    // SAFETY: libtorch's streams stay.
+    let status = unsafe { result::stream::is_capturing(stream.cast()) }.ok()?;
+    Some(status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE)
+}
+
 /// The driver's handle of the stream of libtorch's work in this thread.
 #[cfg(cuda_graphs)]
 pub fn stream(index: usize) -> Result<*mut c_void, String> {
@@ -176,5 +194,17 @@ pub fn stream(index: usize) -> Result<*mut c_void, String> {
 /// There is none without CUDA's headers.
 #[cfg(not(cuda_graphs))]
 pub fn stream(_index: usize) -> Result<*mut c_void, String> {
+    Err("this build has no CUDA headers".to_string())
+}
+
+/// Lets that stream do nothing for so many cycles of the card's clock.
+#[cfg(cuda_graphs)]
+pub fn hold(index: usize, cycles: i64) -> Result<(), String> {
+    crate::libtorch::cuda_graph::hold(index, cycles).map_err(|error| error.to_string())
+}
+
+/// There is none without CUDA's headers.
+#[cfg(not(cuda_graphs))]
+pub fn hold(_index: usize, _cycles: i64) -> Result<(), String> {
     Err("this build has no CUDA headers".to_string())
 }

@@ -25,7 +25,9 @@ pub mod permute;
 pub mod product;
 pub mod score_operands;
 pub mod shared_softmax;
+pub mod stock_attention;
 mod text;
+mod timing;
 pub mod vocabulary_loss;
 
 pub use device::hopper_multiprocessors;

@@ -8,14 +8,12 @@
 //! Deterministic runs (`train.deterministic`) take the first algorithm that cuBLASLt's heuristic names, and neither time
 //! nor remember. Algorithms that add up parts in another kind than float32, or in the output's place, are never taken.
 
-mod choice;
 mod gpu;
 mod header;
 mod kept;
 mod library;
 mod plan;
 mod problem;
-mod stopwatch;
 
 use super::ON;
 use super::activation::{Activation, bias_activation};

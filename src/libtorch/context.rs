@@ -9,6 +9,7 @@ use tch::TchError;
 unsafe extern "C" {
     fn synth_torch_version() -> *const c_char;
     fn synth_cuda_version(version: *mut i64) -> *mut c_char;
+    fn synth_cudnn_version(version: *mut i64) -> *mut c_char;
     fn synth_sdp_backends(bits: c_int) -> *mut c_char;
     fn synth_deterministic(on: bool) -> *mut c_char;
     fn synth_is_deterministic() -> bool;
@@ -51,6 +52,14 @@ pub fn cuda_version() -> Option<String> {
     // SAFETY: `version` outlives the call.
     check(unsafe { synth_cuda_version(&mut version) }).ok()?;
     (version > 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
+}
+
+/// The number of the cuDNN that is loaded, such as 91900; `None` in the CPU flavour.
+pub fn cudnn_version() -> Option<i64> {
+    let mut version = 0;
+    // SAFETY: `version` outlives the call.
+    check(unsafe { synth_cudnn_version(&mut version) }).ok()?;
+    Some(version)
 }
 
 /// Whether this build holds CUDA's kernels, with or without a device to run them.

@@ -10,6 +10,7 @@ unsafe extern "C" {
     fn synth_own_stream(device: c_int) -> *mut c_char;
     fn synth_synchronize(device: c_int) -> *mut c_char;
     fn synth_current_stream(device: c_int, stream: *mut *mut c_void) -> *mut c_char;
+    fn synth_hold(device: c_int, cycles: i64) -> *mut c_char;
     fn synth_empty_cache() -> *mut c_char;
     fn synth_graph_pool(pool: *mut u64) -> *mut c_char;
     fn synth_graph_begin(pool: *const u64, graph: *mut *mut c_void) -> *mut c_char;
@@ -53,6 +54,15 @@ pub fn current_stream(index: usize) -> Result<*mut c_void, TchError> {
     // SAFETY: writes one handle, which stays libtorch's.
     check(unsafe { synth_current_stream(index as c_int, &mut stream) })?;
     Ok(stream)
+}
+
+/// Lets this thread's stream do nothing for so many cycles of the device's clock, so that the host gets ahead of it.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn hold(index: usize, cycles: i64) -> Result<(), TchError> {
+    // SAFETY: takes numbers only.
+    check(unsafe { synth_hold(index as c_int, cycles) })
 }
 
 /// Waits for the work of this thread's stream.

@@ -1,5 +1,5 @@
 //! What tch lacks, through a C++ shim: the fused optimizer, switches of attention and
-//! determinism, attention over a cache, fused products, memory figures, backward passes in Rust, CUDA
+//! determinism, attention over a cache and by stock kernels, fused products, memory figures, backward passes in Rust, CUDA
 //! graphs, copies ahead of the work.
 //!
 //! With `kernels` the only home of `unsafe`. The rules that make it sound: a `*mut C_tensor` is an
@@ -17,10 +17,12 @@ pub mod copy_ahead;
 #[cfg(cuda_graphs)]
 pub mod cuda_graph;
 pub mod dropout;
+pub mod generator;
 pub mod memory;
 pub mod optimizer;
 pub mod products;
 pub mod replay;
+pub mod stock_attention;
 
 use libc::c_char;
 use std::borrow::Borrow;

@@ -1,19 +1,16 @@
 //! cuBLASLt on a card: its handle, its workspaces, and what is known of each product.
 
-use super::choice::fastest;
 use super::header::Algorithm;
 use super::kept;
 use super::library::{Addresses, Library, Place};
 use super::plan::{Plan, WORKSPACE};
 use super::problem::Problem;
-use super::stopwatch::seconds;
-use crate::kernels::device;
+use crate::kernels::{device, timing};
 use crate::libtorch::context::{self, cuda_version};
-use cudarc::driver::{CudaContext, result, sys};
+use cudarc::driver::{CudaContext, sys};
 use libc::c_void;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 use tracing::{debug, info};
 
@@ -85,9 +82,7 @@ pub unsafe fn run(index: usize, problem: Problem, at: Addresses, scratch: Scratc
 /// The stream of libtorch's work in this thread, and whether its work is being recorded.
 fn stream(index: usize) -> Option<(*mut c_void, bool)> {
     let stream = device::stream(index).ok()?;
-    // SAFETY: libtorch's stream, which is alive.
-    let status = unsafe { result::stream::is_capturing(stream.cast()) }.ok()?;
-    Some((stream, status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE))
+    Some((stream, device::is_recording(stream)?))
 }
 
 /// Whether an algorithm is chosen by timing, now or before; else it is the heuristic's first, the same on every machine of
@@ -116,9 +111,7 @@ impl Gpu {
         let context = CudaContext::new(index).map_err(text)?;
         context.bind_to_thread().map_err(text)?;
         library.open()?;
-        let counted = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
-        let multiprocessors = context.attribute(counted).map_err(text)?;
-        let card = format!("{}, {multiprocessors} multiprocessors", context.name().map_err(text)?);
+        let card = device::card(&context).map_err(text)?;
         Ok(Self { context, library, index, card, state: Mutex::default() })
     }
 
@@ -208,23 +201,12 @@ impl Gpu {
     /// # Safety
     /// As the function [`run`]; the product's output is overwritten, or added to, many times.
     unsafe fn time(&self, plan: &Plan, candidates: &[Algorithm], at: Addresses, place: Place) -> Option<usize> {
-        let start = Instant::now();
-        let run = |candidate: usize| {
-            // SAFETY: as the caller says.
-            unsafe { plan.run(&self.library, at, &candidates[candidate], place) }.is_ok()
+        // SAFETY: as the caller says.
+        let run = |candidate: usize| unsafe { plan.run(&self.library, at, &candidates[candidate], place) }.is_ok();
+        let mut lead = |first: usize, _| {
+            let _ = run(first);
         };
-        let mut round = |order: &[usize], repeats: usize| {
-            run(order[0]); // the card has something to do while the first timed one is started
-            let times = seconds(place.stream, order.len(), &mut |i| (0..repeats).all(|_| run(order[i])));
-            let times = times.unwrap_or_else(|error| {
-                debug!("products were not timed: {error}");
-                vec![f64::INFINITY; order.len()]
-            });
-            times.iter().map(|time| time / repeats as f64).collect()
-        };
-        let chosen = fastest(candidates.len(), &mut round);
-        debug!("algorithm {chosen:?} of {}, {:.0} ms of timing", candidates.len(), start.elapsed().as_secs_f64() * 1e3);
-        chosen
+        timing::fastest(place.stream, candidates.len(), &mut lead, &run)
     }
 }
 

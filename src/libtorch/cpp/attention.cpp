@@ -1,5 +1,5 @@
-// Stock attention kernels that tch lacks: over a cache whose used part is known on the device alone, and cuDNN's with
-// values of another width than queries and keys.
+// Stock attention kernels that tch lacks: over a cache whose used part is known on the device alone, and cuDNN's and
+// FlashAttention with their backward passes.
 #include "shim.h"
 #include <ATen/core/grad_mode.h>
 
@@ -17,14 +17,15 @@ char* synth_flash_over_cache(Tensor* q, Tensor* k, Tensor* v, Tensor* query_star
     *output = new Tensor(std::get<0>(results)))
 }
 
-// softmax(scale·q·Kᵀ)·V by cuDNN, [batch, heads, N, width of v]. `results`: the output, and, where `training`, what its
-// backward pass needs besides: logsumexp, seed and offset of the generator.
-char* synth_cudnn_attention(Tensor* q, Tensor* k, Tensor* v, double dropout, int causal, double scale, int training,
-                            Tensor** results) {
+// softmax(scale·q·Kᵀ)·V by FlashAttention or by cuDNN, [batch, heads, N, width of v]. `results`: the output, and, where
+// `training`, what the backward pass needs besides: logsumexp, seed and offset of the generator.
+char* synth_stock_attention(int flash, Tensor* q, Tensor* k, Tensor* v, double dropout, int causal, double scale,
+                            int training, Tensor** results) {
   SHIM(
     at::NoGradGuard no_grad;
     auto [output, logsumexp, starts_q, starts_k, longest_q, longest_k, seed, offset, mask] =
-        at::_scaled_dot_product_cudnn_attention(*q, *k, *v, std::nullopt, training, dropout, causal, false, scale);
+        flash ? at::_scaled_dot_product_flash_attention(*q, *k, *v, dropout, causal, false, scale)
+              : at::_scaled_dot_product_cudnn_attention(*q, *k, *v, std::nullopt, training, dropout, causal, false, scale);
     results[0] = new Tensor(output);
     results[1] = new Tensor(logsumexp);
     results[2] = new Tensor(seed);
@@ -32,13 +33,18 @@ char* synth_cudnn_attention(Tensor* q, Tensor* k, Tensor* v, double dropout, int
 }
 
 // The gradients of q, k and v, each of a batch as large as the output's.
-char* synth_cudnn_attention_backward(Tensor* gradient, Tensor* q, Tensor* k, Tensor* v, Tensor** saved, double dropout,
-                                     int causal, double scale, Tensor** results) {
+char* synth_stock_attention_backward(int flash, Tensor* gradient, Tensor* q, Tensor* k, Tensor* v, Tensor** saved,
+                                     double dropout, int causal, double scale, Tensor** results) {
   SHIM(
     at::NoGradGuard no_grad;
-    auto [of_q, of_k, of_v] = at::_scaled_dot_product_cudnn_attention_backward(
-        *gradient, *q, *k, *v, *saved[0], *saved[1], *saved[2], *saved[3], Tensor(), Tensor(), Tensor(), q->size(2),
-        k->size(2), dropout, causal, scale);
+    auto n = q->size(2), m = k->size(2);
+    auto [of_q, of_k, of_v] =
+        flash ? at::_scaled_dot_product_flash_attention_backward(*gradient, *q, *k, *v, *saved[0], *saved[1], Tensor(),
+                                                                 Tensor(), n, m, dropout, causal, *saved[2], *saved[3],
+                                                                 scale)
+              : at::_scaled_dot_product_cudnn_attention_backward(*gradient, *q, *k, *v, *saved[0], *saved[1], *saved[2],
+                                                                 *saved[3], Tensor(), Tensor(), Tensor(), n, m, dropout,
+                                                                 causal, scale);
     results[0] = new Tensor(of_q);
     results[1] = new Tensor(of_k);
     results[2] = new Tensor(of_v))

@@ -13,6 +13,9 @@ const char* synth_torch_version() { return TORCH_VERSION; }
 // where libtorch_cuda is not linked.
 char* synth_cuda_version(int64_t* version) { SHIM(*version = at::detail::getCUDAHooks().versionCUDART()) }
 
+// The version of the cuDNN that is loaded; an error where libtorch_cuda is not linked.
+char* synth_cudnn_version(int64_t* version) { SHIM(*version = at::detail::getCUDAHooks().versionRuntimeCuDNN()) }
+
 // Which kernels scaled_dot_product_attention may take. Bits: 1 flash, 2 efficient, 4 math, 8 cuDNN.
 char* synth_sdp_backends(int bits) {
   SHIM(

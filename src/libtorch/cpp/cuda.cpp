@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/cuda/CUDAGeneratorImpl.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <ATen/cuda/Sleep.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -96,6 +98,28 @@ char* synth_current_stream(int index, void** stream) { SHIM(*stream = c10::cuda:
 
 // Waits for all work of this thread's stream.
 char* synth_synchronize(int index) { SHIM(c10::cuda::getCurrentCUDAStream(index).synchronize()) }
+
+// Lets this thread's stream do nothing for so many cycles of the device's clock.
+char* synth_hold(int index, int64_t cycles) {
+  SHIM(
+    c10::DeviceGuard guard(c10::Device(at::kCUDA, index));
+    at::cuda::sleep(cycles))
+}
+
+// The state of the device's generator, on the host.
+char* synth_generator_state(int index, Tensor** state) {
+  SHIM(
+    at::Generator generator = at::cuda::detail::getDefaultCUDAGenerator(index);
+    std::lock_guard<std::mutex> turn(generator.mutex());
+    *state = new Tensor(generator.get_state()))
+}
+
+char* synth_set_generator_state(int index, Tensor* state) {
+  SHIM(
+    at::Generator generator = at::cuda::detail::getDefaultCUDAGenerator(index);
+    std::lock_guard<std::mutex> turn(generator.mutex());
+    generator.set_state(*state))
+}
 
 // Gives cached memory back to the driver: what is recorded takes its memory from a pool of its own.
 char* synth_empty_cache() { SHIM(c10::cuda::CUDACachingAllocator::emptyCache()) }

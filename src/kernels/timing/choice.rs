@@ -1,4 +1,4 @@
-//! Which of some algorithms is the fastest on this card, by timing.
+//! The rule: which times decide, and how many are taken.
 
 /// Rounds that each algorithm is timed in, one after the other. A card at its power limit is slower for a while: what
 /// happens to one round happens to all algorithms.
@@ -6,15 +6,15 @@ const ROUNDS: usize = 12;
 const FEWEST_ROUNDS: usize = 3;
 /// Seconds that they may take together.
 const BUDGET: f64 = 0.05;
-/// Seconds of one timing at least, made of several products where one is shorter, and at most so many.
+/// Seconds of one timing at least, made of several runs where one is shorter, and at most so many.
 const SPAN: f64 = 1e-4;
 const MOST_REPEATS: usize = 16;
 /// Algorithms that take so many times as long as the best at first are not timed further.
 const HOPELESS: f64 = 1.3;
-/// The heuristic's first is kept unless another takes less than this share of its time.
+/// The first is kept unless another takes less than this share of its time.
 const MARGIN: f64 = 0.985;
 
-/// The fastest of algorithms 0 … `count` − 1, of which the first is the heuristic's; `None` where none runs.
+/// The fastest of algorithms 0 … `count` − 1, of which the first is the one without timing; `None` where none runs.
 ///
 /// `round` runs the algorithms that it is given, each so many times, in their order, and returns the seconds of one run of
 /// each; infinite where it cannot run.
@@ -96,7 +96,7 @@ mod tests {
         // Sixteen of a millisecond and a half each: no more rounds than must be.
         let (_, runs) = choose(&[1500.0; 16], |_, _| 1.0);
         assert!(runs.iter().all(|&runs| runs == 3 + FEWEST_ROUNDS));
-        // Four products a timing where one takes thirty microseconds.
+        // Four runs a timing where one takes thirty microseconds.
         let (_, runs) = choose(&[30.0], |_, _| 1.0);
         assert_eq!(runs[0], 3 + 4 * ROUNDS);
     }
