@@ -6,7 +6,7 @@ use synth::attention::options::AttentionOptions;
 use synth::kernels::dropout::DropoutKey;
 use synth::kernels::runs_on;
 use synth::model::Decoder;
-use synth::model::options::{Activation, ModelOptions, Positions};
+use synth::model::options::{Activation, ModelOptions, Positions, ResidualStream};
 use synth::model::vocabulary_loss::vocabulary_loss;
 use synth::parameters::Parameters;
 use tch::{Device, Kind, Tensor};
@@ -108,6 +108,23 @@ fn gpu_gradients_of_models_are_those_of_plain_operations_in_float64() {
         let what = format!("{:?} {:?}", case.attention, case.model);
         // Where relu's input is nearly 0 the two may fall on different sides: one such number in 10⁴ is 1% of a gradient.
         assert!(float.0 < 2e-2 && median < 1e-5, "{float:?}, median {median:e}, in float32: {what}");
+        assert!(kernels.0 < 1.5 * plain.0, "{kernels:?}, plain operations {plain:?}: {what}");
+    }
+}
+
+#[test]
+fn gpu_gradients_along_a_stream_in_bfloat16() {
+    let Some(_turn) = gpu() else { return };
+    for wide in cases().into_iter().step_by(5) {
+        let expected = wide.gradients(Device::Cpu, [Kind::Double; 2]);
+        let (bf16, gpu) = ([Kind::Float, Kind::BFloat16], Device::Cuda(0));
+        let wide_gradients = wide.gradients(gpu, bf16);
+        let model = ModelOptions { residual_stream: ResidualStream::Bfloat16, ..wide.model };
+        let narrow = Case { model, ..wide };
+        let [wide, kernels, plain] = [wide_gradients, narrow.gradients(gpu, bf16), narrow.gradients(Device::Cpu, bf16)]
+            .map(|found| furthest(&found, &expected));
+        let what = format!("{:?} {:?}", narrow.attention, narrow.model);
+        assert!(kernels.0 < 2.5 * wide.0, "{kernels:?}, along a float32 stream {wide:?}: {what}");
         assert!(kernels.0 < 1.5 * plain.0, "{kernels:?}, plain operations {plain:?}: {what}");
     }
 }
