@@ -5,6 +5,7 @@ use super::record::Figures;
 use super::timing::Timed;
 use super::{decode, limit, train};
 use crate::exit::Diverged;
+use crate::kernels;
 use crate::libtorch::context::Algorithms;
 use crate::libtorch::memory;
 use crate::memory::{available_bytes, peak_memory_mib};
@@ -78,6 +79,7 @@ fn figures(cell: &Cell, started: f64, device: Device) -> Result<Figures> {
         }
         memory::reset_cuda_peak(index)?;
     }
+    kernels::switch(cell.train.kernels);
     let run = |captured| Some(String::from(if captured { "captured" } else { "eager" }));
     match cell.measured {
         Measured::Train => {

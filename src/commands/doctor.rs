@@ -5,6 +5,7 @@ use super::{Build, attention_paths};
 use crate::cli::DoctorArguments;
 use crate::data::{datasets, rust_sources};
 use crate::kernels::multiply::cublaslt;
+use crate::kernels::{hopper_multiprocessors, runs_on};
 use crate::libtorch::context;
 use crate::libtorch::memory::cuda_memory;
 use crate::memory::{available_bytes, machine_bytes};
@@ -100,14 +101,27 @@ fn paths(device: Device) -> Vec<attention_paths::PathFound> {
 fn fused_parts() -> Vec<Part> {
     let part = |name, available, note: &str| Part { name, available, note: note.to_string() };
     let graphs = if cfg!(cuda_graphs) { "" } else { "this build has no CUDA: `make build CUDA=1`" };
-    let products = products();
+    let (products, kernels, hopper) = (products(), kernels(), hopper_kernels());
     vec![
         part("fused AdamW, norms over lists", true, ""),
         part("backward passes in Rust", true, ""),
         part("CUDA graphs", cfg!(cuda_graphs), graphs),
-        part("own CUDA kernels", false, "not part of a step yet; stock kernels run"),
+        part("own CUDA kernels", kernels.is_ok(), &kernels.err().unwrap_or_default()),
+        part("own feed-forward products", hopper.is_ok(), &hopper.err().unwrap_or_default()),
         part("cuBLASLt's timed products", products.is_ok(), &products.unwrap_or_else(|why| why)),
     ]
+}
+
+/// Whether kernels run on the first GPU.
+fn kernels() -> Result<(), String> {
+    if Cuda::device_count() == 0 { Err("there is no NVIDIA GPU".to_string()) } else { runs_on(Device::Cuda(0)) }
+}
+
+/// Whether those that need a Hopper card do, too.
+fn hopper_kernels() -> Result<(), String> {
+    kernels()?;
+    let why = "they need a Hopper card (sm_90); libraries' products and kernels around them run instead";
+    hopper_multiprocessors(0).map(drop).ok_or_else(|| why.to_string())
 }
 
 /// cuBLASLt's version where bfloat16's products go there directly, or why they do not.

@@ -6,6 +6,7 @@ use crate::data::options::TokenizerKind;
 use crate::data::splits::Splits;
 use crate::data::tokenizer::{StoredTokenizer, Tokenizer};
 use crate::experiment::Experiment;
+use crate::kernels;
 use crate::libtorch::context;
 use crate::memory::available_bytes;
 use crate::model::Decoder;
@@ -61,6 +62,7 @@ pub fn task(
     tokenizer: &StoredTokenizer,
     device: Device,
 ) -> Result<Box<dyn Task>> {
+    kernels::switch(experiment.train.kernels);
     let parameters = Parameters::new(experiment.seed, device, experiment.train.precision.stored());
     match experiment.task.kind {
         TaskKind::LanguageModeling => {

@@ -2,7 +2,7 @@
 
 use super::column_sums::column_sums;
 use super::dropout::Draw;
-use super::{Launch, Text, new, number, takes};
+use super::{Launch, Text, new, number, say_plain, takes};
 use crate::libtorch::autograd::attach_backward;
 use tch::{Kind, Tensor, no_grad};
 
@@ -31,7 +31,10 @@ pub enum Activation {
 pub fn bias_activation(x: Tensor, bias: Option<&Tensor>, activation: Activation, draw: Option<Draw>) -> Tensor {
     match Kernels::of(&x, bias, activation) {
         Some(kernels) => kernels.run(x, bias, draw),
-        None => in_plain_operations(x, bias, activation, draw),
+        None => {
+            say_plain("bias and activation", &x);
+            in_plain_operations(x, bias, activation, draw)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::column_sums::column_sums;
 use super::dropout::Draw;
-use super::{Launch, Text, new, number, takes};
+use super::{Launch, Text, new, number, say_plain, takes};
 use crate::libtorch::autograd::attach_backward;
 use tch::{Kind, Tensor, no_grad};
 
@@ -41,7 +41,10 @@ pub struct Branch<'a> {
 pub fn add_norm(stream: &Tensor, branch: Option<Branch<'_>>, norm: Norm<'_>, kind: Kind) -> (Tensor, Tensor) {
     match Kernels::of(stream, branch.as_ref(), norm, kind) {
         Some(kernels) => kernels.run(stream, branch, norm),
-        None => in_plain_operations(stream, branch, norm, kind),
+        None => {
+            say_plain("the residual stream's norm", stream);
+            in_plain_operations(stream, branch, norm, kind)
+        }
     }
 }
 

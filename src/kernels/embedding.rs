@@ -2,7 +2,7 @@
 
 use super::column_sums::column_sums;
 use super::dropout::Draw;
-use super::{Launch, Text, new, number, takes};
+use super::{Launch, Text, new, number, say_plain, takes};
 use crate::libtorch::autograd::attach_backward;
 use tch::{Kind, Tensor, no_grad};
 
@@ -30,7 +30,10 @@ pub struct Tables<'a> {
 pub fn embedding(tokens: &Tensor, tables: Tables<'_>, draw: Option<Draw>, kind: Kind) -> Tensor {
     match Kernels::of(tokens, tables, kind) {
         Some(kernels) => kernels.run(tokens, tables, draw),
-        None => in_plain_operations(tokens, tables, draw, kind),
+        None => {
+            say_plain("the embedding", tables.tokens);
+            in_plain_operations(tokens, tables, draw, kind)
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::column_sums::column_sums;
 use super::device::{hopper_multiprocessors, tensor_map};
 use super::dropout::Draw;
-use super::{Launch, Text, new};
+use super::{Launch, Text, new, takes};
 use tch::{Device, Kind, Tensor};
 
 /// Rows and columns of a tile, which a block computes.
@@ -33,7 +33,7 @@ impl Products {
         let &[rows, depth] = x.size().as_slice() else { return None };
         let Device::Cuda(index) = x.device() else { return None };
         let (whole, some) = (columns % TILE[1] == 0 && depth % STEP == 0, rows > 0 && columns > 0 && depth > 0);
-        if x.kind() != Kind::BFloat16 || !whole || !some {
+        if x.kind() != Kind::BFloat16 || !whole || !some || !takes(x) {
             return None;
         }
         Some(Self { text: text(), rows, columns, depth, multiprocessors: hopper_multiprocessors(index)? })

@@ -28,9 +28,21 @@ pub mod shared_softmax;
 mod text;
 pub mod vocabulary_loss;
 
+pub use device::hopper_multiprocessors;
 use launch::Launch;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use tch::{Device, Kind, Tensor};
 use text::Text;
+
+/// Whether nobody switched the kernels off.
+static ON: AtomicBool = AtomicBool::new(true);
+
+/// Whether kernels run from now on, for the whole process (`train.kernels`).
+pub fn switch(on: bool) {
+    ON.store(on, Ordering::Relaxed);
+}
 
 /// Whether kernels run on `device`; if not, why not.
 ///
@@ -38,6 +50,7 @@ use text::Text;
 /// The reason, as a sentence's end: "kernels are not used: …".
 pub fn runs_on(device: Device) -> Result<(), String> {
     match device {
+        _ if !ON.load(Ordering::Relaxed) => Err("train.kernels is false".to_string()),
         #[cfg(test)]
         Device::Cpu if host::is_on() => Ok(()),
         Device::Cuda(index) => device::supports(index),
@@ -48,6 +61,27 @@ pub fn runs_on(device: Device) -> Result<(), String> {
 /// Whether a kernel is to run on what lies where `x` does.
 fn takes(x: &Tensor) -> bool {
     runs_on(x.device()).is_ok()
+}
+
+/// Says, once in a process for each of them, that `operation` of numbers like `x` takes plain operations on a GPU.
+fn say_plain(operation: &'static str, x: &Tensor) {
+    static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if !matches!(x.device(), Device::Cuda(_)) {
+        return;
+    }
+    let (key, text) = match runs_on(x.device()) {
+        Err(why) => ("all", format!("own CUDA kernels are not used: {why}; plain operations run instead")),
+        Ok(()) if x.kind() == Kind::Double => {
+            ("float64", "float64 takes plain operations, not our kernels".to_string())
+        }
+        Ok(()) => {
+            let (kind, width) = (x.kind(), x.size().last().copied().unwrap_or(1));
+            (operation, format!("{operation} of {kind:?}, {width} wide, takes plain operations: no kernel covers it"))
+        }
+    };
+    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(key) {
+        tracing::info!("{text}");
+    }
 }
 
 /// What the texts call a kind of numbers; `None` for those that they do not know.

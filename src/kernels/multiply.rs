@@ -17,10 +17,12 @@ mod plan;
 mod problem;
 mod stopwatch;
 
+use super::ON;
 use super::activation::{Activation, bias_activation};
 use libc::c_void;
 use library::Addresses;
 use problem::Problem;
+use std::sync::atomic::Ordering;
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// cuBLASLt's version where products in bfloat16 on the CUDA device with this number go there directly.
@@ -126,6 +128,9 @@ fn by_cublaslt_new(a: &Tensor, b: &Tensor, kind: Kind, bias: Option<&Tensor>) ->
 /// Whether cuBLASLt computes the product, which it then does.
 fn by_cublaslt(out: &Tensor, [a, b]: [&Tensor; 2], adds: bool, bias: Option<&Tensor>) -> bool {
     let Device::Cuda(index) = a.device() else { return false };
+    if !ON.load(Ordering::Relaxed) {
+        return false;
+    }
     let together = [Some(b), Some(out), bias].into_iter().flatten().all(|x| x.device() == a.device());
     let Some(problem) = together.then(|| Problem::of(out, [a, b], adds, bias)).flatten() else { return false };
     let address = |x: &Tensor| x.data_ptr() as *const c_void;

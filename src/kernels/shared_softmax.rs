@@ -1,7 +1,7 @@
 //! Attention weights of scores that no input changes: one matrix a head for the whole batch.
 
 use super::dropout::Draw;
-use super::{Launch, Text, new, number, takes};
+use super::{Launch, Text, new, number, say_plain, takes};
 use tch::{Kind, Tensor};
 
 /// The weights of some scores, and what their gradient needs. Nothing here has a history: whoever multiplies with the
@@ -16,7 +16,11 @@ pub struct SharedWeights {
 
 /// Whether kernels compute weights in `kind` of these scores.
 pub fn takes_scores(scores: &Tensor, kind: Kind) -> bool {
-    text(scores, kind).is_some()
+    let takes = text(scores, kind).is_some();
+    if !takes {
+        say_plain("the softmax of shared scores", scores);
+    }
+    takes
 }
 
 impl SharedWeights {

@@ -1,7 +1,7 @@
 //! The loss of rows of logits, and its gradient in their place.
 
 use super::adamw::padded_rows;
-use super::{Launch, Text, new, takes};
+use super::{Launch, Text, new, say_plain, takes};
 use tch::{Kind, Tensor};
 
 /// What is minimised instead of the plain negative log-likelihood.
@@ -38,7 +38,11 @@ impl Logits {
 
     /// Whether a kernel computes losses of logits in `kind` beside `like`.
     pub fn takes(like: &Tensor, kind: Kind) -> bool {
-        kind == Kind::BFloat16 && takes(like)
+        let takes = kind == Kind::BFloat16 && takes(like);
+        if !takes {
+            say_plain("the vocabulary's loss", like);
+        }
+        takes
     }
 
     /// The logits, `[rows, vocabulary]`, for products to write and to read.

@@ -121,6 +121,9 @@ pub struct TrainOptions {
     /// On CUDA each step is recorded once and replayed; no effect on the CPU.
     #[garde(skip)]
     pub cuda_graph: bool,
+    /// On CUDA own kernels and timed products run where they can, else plain operations; no effect on the CPU.
+    #[garde(skip)]
+    pub kernels: bool,
     /// Updates between evaluations on the validation split; 0 = at the end only.
     #[garde(skip)]
     pub eval_every: u64,
@@ -156,6 +159,7 @@ impl Default for TrainOptions {
             precision: Precision::Fp32,
             deterministic: false,
             cuda_graph: true,
+            kernels: true,
             eval_every: 500,
             eval_batches: 0,
             log_every: 50,
