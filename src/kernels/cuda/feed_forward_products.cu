@@ -6,14 +6,13 @@
 // depth of 64. bits [ceil(rows / 4), columns / 8] words: bit 8 i + j of word (R, C) is h's number (4 R + i, 8 C + j).
 // After tile_products.cuh: here is what the three warps do that finish a tile.
 
-// 1 for each of eight numbers, none below 0, that is not 0.
-DEVICE u32 positive(uint4 x) {
-  u32 words[4] = {x.x, x.y, x.z, x.w}, pairs = 0;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) pairs |= ((words[i] + 0x7fff7fffu) & 0x80008000u) >> (15 - 2 * i);
-  return (pairs | pairs >> 15) & 255;
+// A bit for each of eight numbers, none below 0, that is not 0: added to `sum`. A number's 16 bits and 0x7fff have their
+// highest bit 1 for all but 0; it becomes a byte, 0 or -1, and that is multiplied by -1, -2, -4, ...
+DEVICE u32 add_positive(uint4 x, u32 sum) {
+  u32 ones = 0x7fff7fffu, signs = 0xfdb9;
+  sum = add_byte_products(choose_bytes(x.x + ones, x.y + ones, signs), 0xf8fcfeffu, sum);
+  return add_byte_products(choose_bytes(x.z + ones, x.w + ones, signs), 0x80c0e0f0u, sum);
 }
-
 // 0 where the hash drops, of eight numbers.
 DEVICE uint4 keep(uint4 x, u32 row, const u32 (&columns)[8], int threshold) {
   u32 words[4] = {x.x, x.y, x.z, x.w};
@@ -34,26 +33,40 @@ struct Fours {
   __device__ int first(int half) const { return (warp + 2 * half) % 3; }
 };
 
+// What dropout asks of a tile: the hashes of a lane's eight columns, and of rows; lane 4 i + j has those of row j of four i
+// in both halves.
+struct Hashes {
+  u32 columns[8], rows[2];
+};
+DEVICE Hashes hashes_of(const Dropout& dropout, const Work& work, const Fours& fours, int tile) {
+  Hashes hashes;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    int row = work.row(tile) + fours.row(half, fours.lane / 4) + fours.lane % 4;
+    hashes.rows[half] = row < work.rows && fours.lane < 24 ? dropout.rows[row] : 0;
+  }
+  for (int i = 0; i < 8; ++i) hashes.columns[i] = dropout.columns[work.column(tile) + fours.lane * 8 + i];
+  return hashes;
+}
+
 // The three warps. A lane has eight columns.
 template <bool dropping>
 DEVICE void finish_up(char* memory, u32 shared, bf16* output, u32* bits, Dropout dropout, Work work) {
   Fours fours;
   int lane = fours.lane;
+  Hashes next{};  // asked for a tile ahead
+  if (dropping && work.first < work.count) next = hashes_of(dropout, work, fours, work.first);
   u32 turn = 0;
   for (int tile = work.first; tile < work.count; tile += work.stride, turn ^= 1) {
     int top = work.row(tile), column = work.column(tile) + lane * 8;
-    u32 columns[8], hashes[2] = {0, 0};  // of the rows: lane 4 i + j has those of row j of four i, in both halves
-    if (dropping) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        int row = top + fours.row(half, lane / 4) + lane % 4;
-        if (row < work.rows && lane < 24) hashes[half] = dropout.rows[row];
-      }
-      for (int i = 0; i < 8; ++i) columns[i] = dropout.columns[column + i];
-    }
+    Hashes hashes = next;
+    if (dropping && tile + work.stride < work.count) next = hashes_of(dropout, work, fours, tile + work.stride);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       wait_for(shared + STAGED(half), turn);
+      u32 rows[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) rows[j] = dropping ? __shfl_sync(~0u, hashes.rows[half], j) : 0;
 #pragma unroll 1
       for (int i = 0; fours.has(half, i); ++i) {
         int row = fours.row(half, i), first = top + row;
@@ -64,17 +77,16 @@ DEVICE void finish_up(char* memory, u32 shared, bf16* output, u32* bits, Dropout
 #pragma unroll
         for (int j = 0; j < 4; ++j) x[j] = *(const uint4*)(from + j * ROW_BYTES);
         if (dropping) {
-          u32 of_rows[4];
 #pragma unroll
-          for (int j = 0; j < 4; ++j) of_rows[j] = __shfl_sync(~0u, hashes[half], 4 * i + j);
+          for (int j = 0; j < 4; ++j) x[j] = keep(x[j], rows[j], hashes.columns, dropout.threshold);
 #pragma unroll
-          for (int j = 0; j < 4; ++j) x[j] = keep(x[j], of_rows[j], columns, dropout.threshold);
+          for (int j = 0; j < 4; ++j) rows[j] = __shfl_sync(~0u, hashes.rows[half], 4 * i + 4 + j);  // of the next
         }
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          word |= positive(x[j]) << 8 * j;
+        for (int j = 3; j >= 0; --j) word = add_positive(x[j], word << 8);
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
           if (first + j < work.rows) store_once((uint4*)(to + j * work.columns), x[j]);
-        }
         if (first < work.rows) bits[(u64)(first / 4) * (work.columns / 8) + column / 8] = word;
       }
       __syncwarp();

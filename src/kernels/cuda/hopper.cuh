@@ -102,3 +102,9 @@ DEVICE u32 choose_bytes(u32 a, u32 b, u32 nibbles) {
   asm("prmt.b32 %0, %1, %2, %3;" : "=r"(word) : "r"(a), "r"(b), "r"(nibbles));
   return word;
 }
+// sum + the products of the bytes, all signed.
+DEVICE u32 add_byte_products(u32 a, u32 b, u32 sum) {
+  u32 word;
+  asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(word) : "r"(a), "r"(b), "r"(sum));
+  return word;
+}
