@@ -136,10 +136,11 @@ fn gpu_gradients_along_a_stream_in_bfloat16() {
         let wide_gradients = wide.gradients(gpu, bf16);
         let model = ModelOptions { residual_stream: ResidualStream::Bfloat16, ..wide.model };
         let narrow = Case { model, ..wide };
-        let [wide, kernels, plain] = [wide_gradients, narrow.gradients(gpu, bf16), narrow.gradients(Device::Cpu, bf16)]
-            .map(|found| furthest(&found, &expected));
+        let (kernels, plain) = (narrow.gradients(gpu, bf16), narrow.gradients(Device::Cpu, bf16));
+        let [median, wide_median] = [&kernels, &wide_gradients].map(|found| median_distance(found, &expected));
+        let [kernels, plain] = [kernels, plain].map(|found| furthest(&found, &expected));
         let what = format!("{:?} {:?}", narrow.attention, narrow.model);
-        assert!(kernels.0 < 2.5 * wide.0, "{kernels:?}, along a float32 stream {wide:?}: {what}");
+        assert!(median < 2.0 * wide_median, "median {median}, along a float32 stream {wide_median}: {what}");
         assert!(kernels.0 < 1.5 * plain.0, "{kernels:?}, plain operations {plain:?}: {what}");
     }
 }
