@@ -10,8 +10,8 @@ use tch::{Kind, Tensor};
 /// How one forward pass is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass<'a> {
-    /// The kind in which products are computed; norms, softmax, residual stream and loss are float32, or
-    /// float64 in float64.
+    /// The kind in which products are computed; norms, softmax and loss are float32, or float64 in float64, and so is the
+    /// residual stream unless `model.residual_stream` says otherwise.
     pub compute: Kind,
     /// What dropout masks come from; `None` where nothing is dropped, as in evaluation.
     pub dropout: Option<&'a DropoutKey>,

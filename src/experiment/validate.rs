@@ -4,10 +4,10 @@ use super::keys::{find, leaves};
 use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::attention::Part;
-use crate::model::options::{Architecture, Positions};
+use crate::model::options::{Architecture, Positions, ResidualStream};
 use crate::runs::{LONGEST_NAME, NAME_PATTERN, is_name};
 use crate::tasks::options::TaskKind;
-use crate::train::options::{BestOptions, ScheduleKind};
+use crate::train::options::{BestOptions, Precision, ScheduleKind};
 use anyhow::Result;
 use toml::{Table, Value};
 
@@ -135,6 +135,14 @@ fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     if model.positions == Positions::Sinusoidal && model.d_model % 2 != 0 {
         let what = format!("found {}, expected an even width for model.positions = \"sinusoidal\"", model.d_model);
         return Err(origins.refusal_of(&["model.d_model", "model.positions"], what));
+    }
+    let precision = experiment.train.precision;
+    if model.residual_stream == ResidualStream::Bfloat16 && precision != Precision::Bf16 {
+        let what = format!(
+            "found \"bfloat16\" beside train.precision = \"{}\", expected beside \"bf16\" only",
+            precision.name()
+        );
+        return Err(origins.refusal_of(&["model.residual_stream", "train.precision"], what));
     }
     Ok(())
 }

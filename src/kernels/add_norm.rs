@@ -34,7 +34,7 @@ pub struct Branch<'a> {
 }
 
 /// `sum = stream + dropout(branch + bias)` in the stream's kind, and `norm(sum)` in `kind`, both `[rows, width]`. Without
-/// a branch the sum is the stream.
+/// a branch the sum is the stream. Each is computed in at least float32 and rounded once; the norm reads the rounded sum.
 ///
 /// # Panics
 /// Where libtorch refuses an operation, as all of tch's operators.
@@ -49,21 +49,23 @@ pub fn add_norm(stream: &Tensor, branch: Option<Branch<'_>>, norm: Norm<'_>, kin
 }
 
 fn in_plain_operations(stream: &Tensor, branch: Option<Branch<'_>>, norm: Norm<'_>, kind: Kind) -> (Tensor, Tensor) {
+    let float = if stream.kind() == Kind::Double { Kind::Double } else { Kind::Float };
     let sum = match branch {
         Some(Branch { x, bias, draw }) => {
-            // As the kernel: the branch and its bias meet in the stream's kind.
-            let x = x.to_kind(stream.kind());
+            let x = x.to_kind(float);
             let x = bias.map_or_else(|| x.shallow_clone(), |bias| &x + bias);
-            stream + draw.map_or_else(|| x.shallow_clone(), |draw| draw.apply(&x))
+            let x = draw.map_or_else(|| x.shallow_clone(), |draw| draw.apply(&x));
+            (stream.to_kind(float) + x).to_kind(stream.kind())
         }
         None => stream.shallow_clone(),
     };
+    let read = sum.to_kind(float);
     let output = if norm.root_mean_square {
-        let mean = sum.square().mean_dim([-1i64].as_slice(), true, None::<Kind>);
-        let normal = &sum * (mean + norm.epsilon).rsqrt() * norm.weight;
+        let mean = read.square().mean_dim([-1i64].as_slice(), true, None::<Kind>);
+        let normal = &read * (mean + norm.epsilon).rsqrt() * norm.weight;
         norm.bias.map_or_else(|| normal.shallow_clone(), |bias| &normal + bias)
     } else {
-        sum.layer_norm(norm.weight.size(), Some(norm.weight), norm.bias, norm.epsilon, true)
+        read.layer_norm(norm.weight.size(), Some(norm.weight), norm.bias, norm.epsilon, true)
     };
     (sum, output.to_kind(kind))
 }

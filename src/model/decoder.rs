@@ -7,7 +7,7 @@ mod state;
 
 use super::feed_forward::FeedForward;
 use super::norm::LayerNorm;
-use super::options::ModelOptions;
+use super::options::{ModelOptions, ResidualStream};
 use super::positions::{EMBEDDING_STD, PositionEncoding};
 use crate::attention::options::AttentionOptions;
 use crate::attention::projection::project;
@@ -20,7 +20,7 @@ use crate::parameters::{Init, Parameters, Role, Scope};
 use anyhow::{Result, ensure};
 pub use prepared::{Bucket, PreparedDecoder, Step};
 pub use state::DecoderState;
-use tch::{Device, Tensor};
+use tch::{Device, Kind as Number, Tensor};
 
 /// A pre-norm decoder without an encoder, as GPT-2's but for the feed-forward activation.
 pub struct Decoder {
@@ -30,6 +30,7 @@ pub struct Decoder {
     norm: LayerNorm,
     output: Tensor, // [vocabulary, d_model]; the embedding where they are tied
     dropout: Place,
+    residual_stream: ResidualStream,
     max_length: i64,
     /// All places where numbers are dropped.
     streams: DropoutStreams,
@@ -59,8 +60,8 @@ impl Decoder {
         let streams = DropoutStreams::new(places(dropout, &blocks), embedding.device());
         let norm = LayerNorm::new(decoder.enter("norm"), model.d_model, model.bias);
         let output = if model.tie_embeddings { embedding.shallow_clone() } else { table(root.enter("output")) };
-        let max_length = model.max_length;
-        Self { embedding, positions, blocks, norm, output, dropout, max_length, streams }
+        let (residual_stream, max_length) = (model.residual_stream, model.max_length);
+        Self { embedding, positions, blocks, norm, output, dropout, residual_stream, max_length, streams }
     }
 
     /// Logits `[batch, N, vocabulary]` of the next tokens for `tokens` (int64 `[batch, N]`), in the pass's kind.
@@ -110,13 +111,20 @@ impl Decoder {
         Ok(x.view(shape))
     }
 
-    /// `[batch · N, d_model]`.
+    /// Where the residual stream begins, `[batch · N, d_model]` in its kind.
     fn embed(&self, tokens: &Tensor, first: i64, pass: Pass<'_>) -> Tensor {
         let [batch, count, width] = [tokens.size()[0], tokens.size()[1], self.embedding.size()[1]];
         let positions = self.positions.rows(first, count);
         let tables = Tables { tokens: &self.embedding, factor: self.positions.factor(), positions: positions.as_ref() };
         let draw = self.dropout.draw(pass.dropout, [batch * count, width]);
-        embedding(tokens, tables, draw, self.embedding.kind())
+        embedding(tokens, tables, draw, self.stream_kind(pass))
+    }
+
+    fn stream_kind(&self, pass: Pass<'_>) -> Number {
+        match self.residual_stream {
+            ResidualStream::Float32 => self.embedding.kind(),
+            ResidualStream::Bfloat16 => pass.compute,
+        }
     }
 
     /// Number of tokens that it knows.
@@ -145,20 +153,20 @@ impl Decoder {
 
 /// x + dropout(attention(norm(x))), then x + dropout(feed_forward(norm(x))).
 ///
-/// Bytes per token that one keeps on CUDA for its backward pass, with dropout, relu, d = d_model = heads · head_width
-/// and f = d_ff, in the fused path of `vanilla`:
+/// Bytes per token that one keeps on CUDA for its backward pass, with or without dropout, by relu, with d = d_model =
+/// heads · head_width and f = d_ff, in the fused path of `vanilla`:
 ///
-/// | what | bf16 | fp32 |
-/// |---|---|---|
-/// | inputs of both norms (the stream) | 8d | 8d |
-/// | what the norms give | 4d | 8d |
-/// | queries, keys, values; queries once more, scaled | 8d | 16d |
-/// | attention's output, before its projection | 2d | 4d |
-/// | masks of both branches | 2d | 2d |
-/// | activations after dropout | 2f | 4f |
+/// | what | bf16 | the stream in bfloat16, too | fp32 |
+/// |---|---|---|---|
+/// | inputs of both norms (the stream) | 8d | 4d | 8d |
+/// | what the norms give | 4d | 4d | 8d |
+/// | queries, keys, values, as one product gave them | 6d | 6d | 12d |
+/// | attention's output, before its projection | 2d | 2d | 4d |
+/// | activations after dropout | 2f | 2f | 4f |
 ///
-/// With f = 4d 32d and 54d. By gelu 5f instead of 2f: its input, a mask and what dropout gives. What else a kind keeps
-/// is in `docs/attention.md`.
+/// With f = 4d 28d, 24d and 48d; whatever d is, 28 + 4 · heads more: mean and deviation of both norms, the rows' hashes of
+/// three dropouts, attention's logsumexp. Where bits stand for relu's sign, f/8 more; by gelu the activations twice,
+/// before and after it. What else a kind keeps is in `docs/attention.md`.
 struct Block {
     attention_norm: LayerNorm,
     attention: SynthesizedAttention,
@@ -190,7 +198,8 @@ impl Block {
     }
 
     /// What the attention mixed joins the stream, then the feed-forward layer's answer to it; both `[rows, d_model]`.
-    /// Answers the stream and what `next` makes of it. Branches in bfloat16 join a float32 stream.
+    /// Answers the stream and what `next` makes of it. Branches in bfloat16 join a float32 stream, or one in bfloat16 in
+    /// float32 arithmetic: each sum is rounded once.
     fn join(&self, stream: &Tensor, mixed: &Tensor, next: &LayerNorm, pass: Pass<'_>) -> (Tensor, Tensor) {
         let sizes = [mixed.size()[0], mixed.size()[1]];
         let branch = |x, bias, place: Place| Branch { x, bias, draw: place.draw(pass.dropout, sizes) };

@@ -55,6 +55,9 @@ pub struct ModelOptions {
     /// The output projection is the embedding.
     #[garde(skip)]
     pub tie_embeddings: bool,
+    /// The kind of the residual stream.
+    #[garde(skip)]
+    pub residual_stream: ResidualStream,
 }
 
 impl Default for ModelOptions {
@@ -75,6 +78,7 @@ impl Default for ModelOptions {
             init: Initialisation::FanIn,
             positions: Positions::Learned,
             tie_embeddings: true,
+            residual_stream: ResidualStream::Float32,
         }
     }
 }
@@ -167,4 +171,14 @@ pub enum Positions {
     Sinusoidal,
     /// None: order is known through the causal mask or the attention only.
     None,
+}
+
+/// `model.residual_stream`: the embedding's output, every sum of stream and branch, and the gradients along them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResidualStream {
+    /// The kind of the weights: float32, float64 in `fp64`.
+    Float32,
+    /// The kind of products, which has to be bfloat16.
+    Bfloat16,
 }

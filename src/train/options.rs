@@ -203,7 +203,7 @@ pub enum BestMode {
 pub enum Precision {
     /// float32 throughout.
     Fp32,
-    /// Products in bfloat16; weights, residual stream, norms, softmax and loss in float32.
+    /// Products in bfloat16; weights, norms, softmax and loss in float32, and the residual stream unless told otherwise.
     Bf16,
     /// float64 throughout, for tests.
     Fp64,

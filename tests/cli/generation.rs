@@ -89,8 +89,9 @@ fn texts_may_be_longer_than_the_context() {
 #[test]
 fn every_precision_and_other_kinds() {
     let place = Place::new();
-    for (i, set) in ["train.precision=bf16", "train.precision=fp64", "attention.kind=random+vanilla"].iter().enumerate()
-    {
+    let narrow = "train.precision=bf16 --set model.residual_stream=bfloat16";
+    let sets = ["train.precision=bf16", narrow, "train.precision=fp64", "attention.kind=random+vanilla"];
+    for (i, set) in sets.iter().enumerate() {
         place.succeeds(&format!("train tiny.toml --run run{i} --set {set}"));
         let options = "--max-tokens 40 --samples 2 --device cpu --json";
         let json = place.succeeds_on("line", &format!("generate results/tiny/run{i} {options}")).json();

@@ -48,8 +48,9 @@ fn gpu_graphs_equal_kernels_for_every_option() {
     let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let steps = "train.steps=60";
-    let cases: [(&str, &[&str]); 14] = [
+    let cases: [(&str, &[&str]); 15] = [
         ("vanilla", &["train.precision=bf16"]),
+        ("bfloat16-stream", &["train.precision=bf16", "model.residual_stream=bfloat16"]),
         ("vanilla-fp32", &["optimizer.schedule.kind=cosine"]),
         ("vanilla-fp64", &["train.precision=fp64", "train.steps=20", "model.d_model=16"]),
         ("accumulate", &["train.precision=bf16", "train.accumulate=3"]),

@@ -6,7 +6,7 @@ use synth::attention::options::AttentionOptions;
 use synth::kernels::dropout::DropoutKey;
 use synth::kernels::runs_on;
 use synth::model::Decoder;
-use synth::model::options::{Activation, ModelOptions, Positions};
+use synth::model::options::{Activation, ModelOptions, Positions, ResidualStream};
 use synth::model::vocabulary_loss::vocabulary_loss;
 use synth::parameters::Parameters;
 use tch::{Device, Kind, Tensor};
@@ -123,6 +123,24 @@ fn gpu_gradients_of_models_are_those_of_plain_operations_in_float64() {
             float.0 < 1e-4 || explained,
             "{float:?}, but for a row {rest:e}, median {median:e}, in float32: {what}"
         );
+        assert!(kernels.0 < 1.5 * plain.0, "{kernels:?}, plain operations {plain:?}: {what}");
+    }
+}
+
+#[test]
+fn gpu_gradients_along_a_stream_in_bfloat16() {
+    let Some(_turn) = gpu() else { return };
+    for wide in cases().into_iter().step_by(5) {
+        let expected = wide.gradients(Device::Cpu, [Kind::Double; 2]);
+        let (bf16, gpu) = ([Kind::Float, Kind::BFloat16], Device::Cuda(0));
+        let wide_gradients = wide.gradients(gpu, bf16);
+        let model = ModelOptions { residual_stream: ResidualStream::Bfloat16, ..wide.model };
+        let narrow = Case { model, ..wide };
+        let (kernels, plain) = (narrow.gradients(gpu, bf16), narrow.gradients(Device::Cpu, bf16));
+        let [median, wide_median] = [&kernels, &wide_gradients].map(|found| median_distance(found, &expected));
+        let [kernels, plain] = [kernels, plain].map(|found| furthest(&found, &expected));
+        let what = format!("{:?} {:?}", narrow.attention, narrow.model);
+        assert!(median < 2.0 * wide_median, "median {median}, along a float32 stream {wide_median}: {what}");
         assert!(kernels.0 < 1.5 * plain.0, "{kernels:?}, plain operations {plain:?}: {what}");
     }
 }

@@ -36,19 +36,31 @@ impl<S: Number> Model<S> {
     pub fn logits(&self, tokens: &[usize], masks: Option<Masks>) -> Rows<S> {
         let mut stream = self.embedded(tokens);
         self.drop(&mut stream, "embedding", masks);
+        self.round_stream(&mut stream);
         for (layer, parts) in self.plan.layers.iter().enumerate() {
             let block = format!("decoder.layers.{layer}");
             let normalized = self.normalized(&stream, &format!("{block}.attention_norm"));
             let mut branch = self.attention(&normalized, &format!("{block}.attention"), parts, masks);
             self.drop(&mut branch, &format!("{block}.attention_dropout"), masks);
-            join(&mut stream, &branch);
+            self.join(&mut stream, &branch);
             let normalized = self.normalized(&stream, &format!("{block}.feed_forward_norm"));
             let mut branch = self.feed_forward(&normalized, &format!("{block}.feed_forward"), masks);
             self.drop(&mut branch, &format!("{block}.feed_forward_dropout"), masks);
-            join(&mut stream, &branch);
+            self.join(&mut stream, &branch);
         }
         let output = if self.plan.tied { "embedding" } else { "output" };
         self.projected(&self.normalized(&stream, "decoder.norm"), output)
+    }
+
+    fn join(&self, stream: &mut Rows<S>, branch: &Rows<S>) {
+        stream.iter_mut().flatten().zip(branch.iter().flatten()).for_each(|(x, y)| *x = *x + *y);
+        self.round_stream(stream);
+    }
+
+    fn round_stream(&self, stream: &mut Rows<S>) {
+        if self.plan.narrow_stream {
+            stream.iter_mut().flatten().for_each(|x| *x = (self.round)(*x));
+        }
     }
 
     /// Multiplies the rows of a place by what dropout leaves of them.
@@ -140,10 +152,6 @@ pub fn negative_log_likelihood<S: Number>(logits: &[S], target: usize) -> S {
 fn wave(position: usize, entry: usize, width: usize) -> f64 {
     let angle = position as f64 / 10_000f64.powf((entry / 2 * 2) as f64 / width as f64);
     if entry.is_multiple_of(2) { angle.sin() } else { angle.cos() }
-}
-
-fn join<S: Number>(stream: &mut Rows<S>, branch: &Rows<S>) {
-    stream.iter_mut().flatten().zip(branch.iter().flatten()).for_each(|(x, y)| *x = *x + *y);
 }
 
 /// The sum of the products.

@@ -42,6 +42,8 @@ pub struct Plan {
     pub biases: bool,
     /// Whether linear layers start as GPT-2's.
     pub gpt2_start: bool,
+    /// Whether the residual stream is rounded as operands of products are.
+    pub narrow_stream: bool,
     /// The choices within the attention.
     pub attention: Attention,
 }
@@ -97,6 +99,7 @@ impl Plan {
             tied: config.required_choice("model.tie_embeddings"),
             biases: config.required_choice("model.bias"),
             gpt2_start: config.required_text("model.init") == "gpt2",
+            narrow_stream: config.required_text("model.residual_stream") == "bfloat16",
             attention: Attention::new(config, head_width, max_length),
         }
     }

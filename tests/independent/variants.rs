@@ -92,7 +92,7 @@ pub const HYBRIDS: [Variant; 2] = [
 ];
 
 /// Models that no fused kernel computes: what is rounded to bfloat16 where.
-pub const ROUNDED: [Variant; 9] = [
+pub const ROUNDED: [Variant; 11] = [
     MIXTURES[1],
     MIXTURES[2],
     MIXTURES[5],
@@ -108,7 +108,10 @@ pub const ROUNDED: [Variant; 9] = [
     ],
     &[("attention.kind", "\"random+vanilla+factorized-random\""), ("model.head_width", "5")],
     &[("attention.kind", "\"factorized-dense+factorized-random\"")],
+    &[("attention.kind", "\"random\""), NARROW_STREAM],
+    &[("attention.kind", "\"factorized-dense+random\""), ("model.bias", "false"), NARROW_STREAM],
 ];
+const NARROW_STREAM: Key = ("model.residual_stream", "\"bfloat16\"");
 
 /// What the variants have in common; their own keys come over these.
 const COMMON: [Key; 14] = [

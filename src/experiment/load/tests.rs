@@ -55,7 +55,8 @@ fn unknown_keys_name_line_key_and_what_was_expected() {
     assert_eq!(
         error(&text, &[]),
         "x.toml:7: model.haeds: unknown key; did you mean \"heads\"? expected architecture, layers, d_model, heads, \
-         head_width, d_ff, dropout, max_length, norm, norm_position, activation, bias, init, positions, tie_embeddings"
+         head_width, d_ff, dropout, max_length, norm, norm_position, activation, bias, init, positions, tie_embeddings, \
+         residual_stream"
     );
     assert_eq!(
         error(&format!("colour = 1\n{LEAST}"), &[]),

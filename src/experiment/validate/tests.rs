@@ -47,6 +47,24 @@ fn heads_divide_the_width_unless_theirs_is_given() {
 }
 
 #[test]
+fn a_stream_in_bfloat16_is_for_products_in_it() {
+    let stream = "model.residual_stream=bfloat16";
+    let experiment = read(LEAST, &[stream, "train.precision=bf16"]).unwrap();
+    assert_eq!(experiment.model.residual_stream, ResidualStream::Bfloat16);
+    for precision in ["fp32", "fp64"] {
+        assert_eq!(
+            refused(&[stream, &format!("train.precision={precision}")]),
+            format!(
+                "--set {stream}: found \"bfloat16\" beside train.precision = \"{precision}\", expected beside \"bf16\" \
+                 only"
+            )
+        );
+        read(LEAST, &["model.residual_stream=float32", &format!("train.precision={precision}")]).unwrap();
+    }
+    assert!(refused(&["model.residual_stream=float16"]).contains("expected float32, bfloat16"));
+}
+
+#[test]
 fn kinds_by_layer_are_one_for_each() {
     let layers = "attention.layers=['vanilla', 'random']";
     let hybrid = read(LEAST, &[layers, "model.layers=2"]).unwrap();

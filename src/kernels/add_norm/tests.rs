@@ -98,6 +98,32 @@ fn kernels_equal_plain_operations_in_float64() {
     check(Case { stream: Kind::BFloat16, kind: Kind::BFloat16, width: 77, ..base });
 }
 
+/// In float32 arithmetic, rounded once: the norm of what is stored, not of what it was before.
+#[test]
+fn a_sum_in_bfloat16_is_rounded_and_then_normalised() {
+    let _turn = crate::randomness::lock_generator_for_test();
+    tch::manual_seed(2);
+    for width in [64, 77] {
+        let draw = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+        let (stream, weight) = (draw(&[ROWS, width]).to_kind(Kind::BFloat16), draw(&[width]));
+        let (x, bias) = (draw(&[ROWS, width]), draw(&[width]));
+        let key = DropoutKey::of(Tensor::from_slice(&[7i32, -9]));
+        let draw = || Draw::new(&key, 5, 0.1, [ROWS, width]);
+        let branch = draw().unwrap().apply(&(&x + &bias));
+        let expected = (&stream.to_kind(Kind::Float) + branch).to_kind(Kind::BFloat16);
+        let (wide, gain) = (expected.to_kind(Kind::Double), weight.to_kind(Kind::Double));
+        let normal = wide.layer_norm([width], Some(&gain), None::<&Tensor>, 1e-5, true);
+        let norm = Norm { weight: &weight, bias: None, root_mean_square: false, epsilon: 1e-5 };
+        let run = || add_norm(&stream, Some(Branch { x: &x, bias: Some(&bias), draw: draw() }), norm, Kind::Float);
+        for (sum, output) in [run(), with_kernels(run)] {
+            assert_eq!((sum.kind(), output.kind()), (Kind::BFloat16, Kind::Float));
+            assert!(sum.equal(&expected), "width {width}");
+            let difference = difference(&output.to_kind(Kind::Double), &normal);
+            assert!(difference < 3e-6, "{difference}, width {width}");
+        }
+    }
+}
+
 #[test]
 fn the_kernels_are_what_ran() {
     let [x, weight] =

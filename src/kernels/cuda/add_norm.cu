@@ -1,6 +1,6 @@
 // A branch joins the residual stream, and the sum is normalised: one pass over memory each way.
 //
-//   sum    = stream + dropout(branch + branch_bias)
+//   sum    = stream + dropout(branch + branch_bias)                         rounded to its kind before it is normalised
 //   output = (sum - mean) / sqrt(variance + epsilon) * weight + bias        LayerNorm, arXiv 1607.06450
 //   output = sum / sqrt(mean of squares + epsilon) * weight + bias          with RMS = 1, arXiv 1910.07467
 //
@@ -25,6 +25,17 @@ DEVICE float row_sum(float x, int place) {
   return x;
 }
 
+// The numbers as they are read again once they are stored as T.
+template <class T>
+DEVICE void round_to(Eight& x) {
+  T stored;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    from_float(stored, x.at[i]);
+    x.at[i] = to_float(stored);
+  }
+}
+
 // branch null: nothing is added and `sum` not written. branch_bias, bias, mean (with RMS) null: there is none.
 KERNEL __launch_bounds__(THREADS) add_norm(const STREAM* stream, const BRANCH* branch, const float* branch_bias, STREAM* sum,
     BRANCH* output, float* mean, float* deviation, const float* weight, const float* bias, int rows, float epsilon, Dropout dropout) {
@@ -47,6 +58,8 @@ KERNEL __launch_bounds__(THREADS) add_norm(const STREAM* stream, const BRANCH* b
       if (dropout.columns) drop(b, dropout, row_hash, dropout.columns + c, COUNT(c));
       for (int i = 0; i < 8; ++i) x[g].at[i] += b.at[i];
       store_part<WIDTH>(sum + start, c, x[g]);
+      // The backward pass finds what is stored: mean and deviation are of that.
+      round_to<STREAM>(x[g]);
     }
     for (int i = 0; i < 8; ++i) total += x[g].at[i];
   }

@@ -4,7 +4,7 @@ use super::*;
 use crate::attention::options::AttentionOptions;
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::host::with_kernels;
-use crate::model::options::{Activation, Positions};
+use crate::model::options::{Activation, Positions, ResidualStream};
 use crate::model::vocabulary_loss::vocabulary_loss;
 use tch::{Device, Kind as Number};
 
@@ -35,9 +35,8 @@ fn distance(found: &[Tensor], expected: &[Tensor]) -> f64 {
     found.iter().zip(expected).map(of).fold(0.0, f64::max)
 }
 
-#[test]
-fn gradients_of_models_are_those_of_plain_operations() {
-    let base = ModelOptions {
+fn small() -> ModelOptions {
+    ModelOptions {
         layers: 2,
         d_model: 24,
         heads: 2,
@@ -45,7 +44,16 @@ fn gradients_of_models_are_those_of_plain_operations() {
         dropout: 0.2,
         max_length: 12,
         ..Default::default()
-    };
+    }
+}
+
+fn attention(kind: &str) -> AttentionOptions {
+    toml::from_str(&format!("kind = \"{kind}\"\ndropout = 0.1")).unwrap()
+}
+
+#[test]
+fn gradients_of_models_are_those_of_plain_operations() {
+    let base = small();
     let models = [
         base.clone(),
         ModelOptions { activation: Activation::Gelu, positions: Positions::Sinusoidal, ..base.clone() },
@@ -54,7 +62,7 @@ fn gradients_of_models_are_those_of_plain_operations() {
     ];
     for model in &models {
         for kind in ["vanilla", "dense", "random", "factorized-random+vanilla"] {
-            let attention: AttentionOptions = toml::from_str(&format!("kind = \"{kind}\"\ndropout = 0.1")).unwrap();
+            let attention = attention(kind);
             let expected = gradients(model, &attention, [Number::Double; 2]);
             let found = with_kernels(|| gradients(model, &attention, [Number::Float; 2]));
             let gap = distance(&found, &expected);
@@ -65,6 +73,30 @@ fn gradients_of_models_are_those_of_plain_operations() {
                 (with_kernels(|| gradients(model, &attention, bf16)), gradients(model, &attention, bf16));
             let (kernels, plain) = (distance(&kernels, &expected), distance(&plain, &expected));
             assert!(kernels < 1.5 * plain.max(0.01), "{kernels} against {plain} in bfloat16: {kind}, {model:?}");
+        }
+    }
+}
+
+/// A stream in bfloat16 costs accuracy, within a bound, and by kernels no more than in plain operations.
+#[test]
+fn gradients_along_a_stream_in_bfloat16() {
+    let base = ModelOptions { layers: 4, ..small() };
+    let models = [
+        base.clone(),
+        ModelOptions { bias: false, positions: Positions::Sinusoidal, dropout: 0.0, d_model: 22, ..base },
+    ];
+    let bf16 = [Number::Float, Number::BFloat16];
+    for wide in &models {
+        let narrow = ModelOptions { residual_stream: ResidualStream::Bfloat16, ..wide.clone() };
+        for kind in ["vanilla", "random"] {
+            let attention = attention(kind);
+            let expected = gradients(wide, &attention, [Number::Double; 2]);
+            let of = |model| gradients(model, &attention, bf16);
+            let [wide, kernels] = [wide, &narrow].map(|model| with_kernels(|| of(model)));
+            assert_ne!(wide, kernels, "{kind}: the stream's kind changes nothing");
+            let [wide, kernels, plain] = [wide, kernels, of(&narrow)].map(|found| distance(&found, &expected));
+            assert!(kernels < 2.5 * wide, "{kernels} against {wide} along a float32 stream: {kind}, {narrow:?}");
+            assert!(kernels < 1.5 * plain, "{kernels} against {plain} in plain operations: {kind}, {narrow:?}");
         }
     }
 }
