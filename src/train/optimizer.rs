@@ -31,7 +31,7 @@ enum State {
     /// One tensor for each parameter; libtorch's fused operation.
     Lists(Lists),
     /// One buffer for all; our kernels, which write the copies in bfloat16 as well.
-    Flat(Flat),
+    Flat(Box<Flat>),
 }
 
 impl AdamW {
@@ -42,7 +42,7 @@ impl AdamW {
     pub fn new(parameters: &Parameters, options: &OptimizerOptions, compute: Kind) -> Result<Self, TchError> {
         let trained: Vec<&Parameter> = parameters.trainable().collect();
         let state = match Flat::new(&trained, options, compute)? {
-            Some(flat) => State::Flat(flat),
+            Some(flat) => State::Flat(Box::new(flat)),
             None => State::Lists(Lists::new(&trained, options)?),
         };
         let parameters = match &state {

@@ -34,16 +34,25 @@ fn gpu_kinds_learn_in_bf16_as_on_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     for kind in ["vanilla", "dense", "factorized-dense", "random", "factorized-random", "random+vanilla"] {
         let set = format!("attention.kind={kind}");
-        // Devices draw different masks: without dropout they differ by rounding alone.
-        let common = ["--set", "model.dropout=0", "--set", &set];
-        let (cpu, _) = train(folder.path(), &format!("{kind}-cpu"), &[&common[..], &["--device", "cpu"]].concat());
-        let bf16 = [&common[..], &["--device", "cuda", "--set", "train.precision=bf16"]].concat();
-        let (cuda, _) = train(folder.path(), &format!("{kind}-cuda"), &bf16);
-        // Between, losses fall by a half in 20 updates; those of the last four kinds still move by 0.1 at the end.
-        assert!((cpu[0] - cuda[0]).abs() < 0.01, "{kind} early: {cpu:?} on the CPU, {cuda:?} on the GPU");
-        let settled = if matches!(kind, "vanilla" | "random") { 0.05 } else { 0.1 };
-        assert!((cpu[3] - cuda[3]).abs() < settled, "{kind} in the end: {cpu:?} on the CPU, {cuda:?} on the GPU");
-        assert!(cuda.windows(2).all(|pair| pair[1] < pair[0]), "{kind}: {cuda:?}");
+        // The two that have settled differ from run to run on a GPU as much as devices do: their mean counts.
+        let seeds = if matches!(kind, "vanilla" | "random") { 1..=3 } else { 1..=1 };
+        let count = seeds.clone().count() as f64;
+        let mut gap = 0.0;
+        for seed in seeds {
+            let seed = format!("seed={seed}");
+            // Devices draw different masks: without dropout they differ by rounding alone.
+            let common = ["--set", "model.dropout=0", "--set", &set, "--set", &seed];
+            let name = |device: &str| format!("{kind}-{device}-{seed}");
+            let (cpu, _) = train(folder.path(), &name("cpu"), &[&common[..], &["--device", "cpu"]].concat());
+            let bf16 = [&common[..], &["--device", "cuda", "--set", "train.precision=bf16"]].concat();
+            let (cuda, _) = train(folder.path(), &name("cuda"), &bf16);
+            // Between, losses fall by a half in 20 updates; those of the last four kinds still move by 0.1 at the end.
+            assert!((cpu[0] - cuda[0]).abs() < 0.01, "{kind} early: {cpu:?} on the CPU, {cuda:?} on the GPU");
+            assert!(cuda.windows(2).all(|pair| pair[1] < pair[0]), "{kind}: {cuda:?}");
+            gap += (cuda[3] - cpu[3]) / count;
+        }
+        let settled = if count > 1.0 { 0.05 } else { 0.1 };
+        assert!(gap.abs() < settled, "{kind}: {gap} more on the GPU in the end");
     }
 }
 
