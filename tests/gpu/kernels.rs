@@ -137,7 +137,13 @@ fn gpu_gradients_along_a_stream_in_bfloat16() {
         let narrow = Case { model, ..wide };
         let (kernels, plain) = (narrow.gradients(gpu, bf16), narrow.gradients(Device::Cpu, bf16));
         let [median, wide_median] = [&kernels, &wide_gradients].map(|found| median_distance(found, &expected));
-        let [kernels, plain] = [kernels, plain].map(|found| furthest(&found, &expected));
+        // The error of a mixture's two weights is that of a draw: no worst case says how good a way is.
+        let large = |list: &[(String, Tensor)]| -> Vec<(String, Tensor)> {
+            let large = list.iter().filter(|(_, x)| x.numel() > 16);
+            large.map(|(name, x)| (name.clone(), x.shallow_clone())).collect()
+        };
+        let expected = large(&expected);
+        let [kernels, plain] = [kernels, plain].map(|found| furthest(&large(&found), &expected));
         let what = format!("{:?} {:?}", narrow.attention, narrow.model);
         assert!(median < 2.0 * wide_median, "median {median}, along a float32 stream {wide_median}: {what}");
         assert!(kernels.0 < 1.5 * plain.0, "{kernels:?}, plain operations {plain:?}: {what}");

@@ -39,10 +39,10 @@ fn gpu_kinds_learn_in_bf16_as_on_the_cpu() {
         let count = seeds.clone().count() as f64;
         let mut gap = 0.0;
         for seed in seeds {
-            let seed = format!("seed={seed}");
+            let (set_seed, run) = (format!("seed={seed}"), format!("{kind}-s{seed}"));
             // Devices draw different masks: without dropout they differ by rounding alone.
-            let common = ["--set", "model.dropout=0", "--set", &set, "--set", &seed];
-            let name = |device: &str| format!("{kind}-{device}-{seed}");
+            let common = ["--set", "model.dropout=0", "--set", &set, "--set", &set_seed];
+            let name = |device: &str| format!("{run}-{device}");
             let (cpu, _) = train(folder.path(), &name("cpu"), &[&common[..], &["--device", "cpu"]].concat());
             let bf16 = [&common[..], &["--device", "cuda", "--set", "train.precision=bf16"]].concat();
             let (cuda, _) = train(folder.path(), &name("cuda"), &bf16);
