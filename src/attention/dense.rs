@@ -14,9 +14,8 @@
 //! In the form Q·Kᵀ: Q is the hidden layer, K is W₂, one row per position; b₂ is a column of K beside ones in Q.
 
 use super::options::AttentionOptions;
-use super::packed::Columns;
 use super::projection::{Projection, split_heads};
-use super::score_source::{Queries, ScoreSource};
+use super::score_source::{Columns, Queries, ScoreSource};
 use super::scores::{Scores, rows_of};
 use super::variant::{Dimensions, Variant};
 use crate::kernels::score_operands::{Part, Source};

@@ -4,8 +4,7 @@
 //! 16 (mesh-tensorflow) and 32 (Long Range Arena). Both start normal with the standard deviation s for which the
 //! scores have `init_std`: s⁴·k = init_std².
 
-use super::packed::Columns;
-use super::score_source::{Queries, ScoreSource};
+use super::score_source::{Columns, Queries, ScoreSource};
 use super::scores::{Scores, rows_of};
 use super::variant::Variant;
 use crate::kernels::score_operands::{Part, Source};

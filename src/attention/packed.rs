@@ -19,18 +19,6 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// The widest heads whose backward pass the stock kernels have on every card.
 const MAX_WIDTH: i64 = 128;
 
-/// First columns in the joined product of what a part reads.
-pub struct Columns<'a> {
-    /// The layer's query projection.
-    pub query: Option<i64>,
-    /// The part's own projections.
-    pub own: &'a [i64],
-    /// The part's keys.
-    pub key: Option<i64>,
-    /// Number of heads.
-    pub heads: i64,
-}
-
 /// Attention of `x` `[batch, N, d_model]` over itself before the output's projection, `[batch, N, heads · d_h]`; `None`
 /// where another way computes it.
 pub fn attend(layer: &SynthesizedAttention, x: &Tensor, mask: &Mask, pass: Pass<'_>) -> Option<Tensor> {

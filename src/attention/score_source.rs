@@ -1,6 +1,5 @@
 //! What a part is, to the layer: a way to scores.
 
-use super::packed::Columns;
 use super::projection::Projection;
 use super::scores::Scores;
 use crate::kernels::score_operands::Part;
@@ -16,6 +15,18 @@ pub struct Queries<'a> {
     pub first: i64,
     /// N.
     pub count: i64,
+}
+
+/// First columns in the joined product of what a part reads.
+pub struct Columns<'a> {
+    /// The layer's query projection.
+    pub query: Option<i64>,
+    /// The part's own projections.
+    pub own: &'a [i64],
+    /// The part's keys.
+    pub key: Option<i64>,
+    /// Number of heads.
+    pub heads: i64,
 }
 
 /// A part's way to scores. Tables by position are long enough: the layer has checked it.

@@ -3,9 +3,8 @@
 //! `B = (W_q x / √d_h)·(W_k x)ᵀ`. The scale stands at run time and not in the initialiser of W_q:
 //! mesh-tensorflow, which had it there, turned that off for Synthesizers because of NaNs.
 
-use super::packed::Columns;
 use super::projection::Projection;
-use super::score_source::{Queries, ScoreSource};
+use super::score_source::{Columns, Queries, ScoreSource};
 use super::scores::Scores;
 use super::variant::Variant;
 use crate::kernels::score_operands::{Part, Source};
