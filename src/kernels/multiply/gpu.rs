@@ -24,7 +24,7 @@ pub const WORTH_TIMING: f64 = 4e9;
 /// A card on which products run.
 struct Gpu {
     context: Arc<CudaContext>,
-    library: Library,
+    cublaslt: Library,
     index: usize,
     /// Its name and number of multiprocessors.
     card: String,
@@ -55,7 +55,7 @@ static GPUS: Mutex<Option<Gpus>> = Mutex::new(None);
 
 /// cuBLASLt's version where products run on the card with this number; if not, why not.
 pub fn version(index: usize) -> Result<String, String> {
-    gpu(index).map(|gpu| gpu.library.version())
+    gpu(index).map(|gpu| gpu.cublaslt.version())
 }
 
 fn gpu(index: usize) -> Result<Arc<Gpu>, String> {
@@ -102,7 +102,7 @@ impl Gpu {
             return Err("this build has no CUDA headers".to_string());
         }
         let version = cuda_version().ok_or("this build has no CUDA")?;
-        let mut library = Library::loaded(version.split('.').next().unwrap_or_default())?;
+        let mut cublaslt = Library::loaded(version.split('.').next().unwrap_or_default())?;
         // SAFETY: only tries to load a library.
         if !unsafe { sys::is_culib_present() } {
             return Err("the NVIDIA driver's libcuda was not found".to_string());
@@ -110,9 +110,9 @@ impl Gpu {
         let text = |error: cudarc::driver::DriverError| format!("the CUDA driver said {error}");
         let context = CudaContext::new(index).map_err(text)?;
         context.bind_to_thread().map_err(text)?;
-        library.open()?;
+        cublaslt.open()?;
         let card = device::card(&context).map_err(text)?;
-        Ok(Self { context, library, index, card, state: Mutex::default() })
+        Ok(Self { context, cublaslt, index, card, state: Mutex::default() })
     }
 
     /// # Safety
@@ -133,7 +133,7 @@ impl Gpu {
         let start = |found: &Option<Known>| {
             found
                 .as_ref()
-                .is_some_and(|known| unsafe { known.plan.run(&self.library, at, &known.algorithm, place) }.is_ok())
+                .is_some_and(|known| unsafe { known.plan.run(&self.cublaslt, at, &known.algorithm, place) }.is_ok())
         };
         if let Some(found) = known.get(&key) {
             return start(found);
@@ -170,14 +170,14 @@ impl Gpu {
         place: Place,
         timing: Option<(&mut usize, Scratch<'_>)>,
     ) -> Option<Known> {
-        let plan = Plan::new(&self.library, problem).map_err(|error| debug!("{problem:?}: {error}")).ok()?;
-        let file = kept::file(&self.card, &self.library.version(), problem);
+        let plan = Plan::new(&self.cublaslt, problem).map_err(|error| debug!("{problem:?}: {error}")).ok()?;
+        let file = kept::file(&self.card, &self.cublaslt.version(), problem);
         if timing.is_some()
-            && let Some(algorithm) = kept::read(&file).filter(|kept| plan.takes(&self.library, at, kept))
+            && let Some(algorithm) = kept::read(&file).filter(|kept| plan.takes(&self.cublaslt, at, kept))
         {
             return Some(Known { plan, algorithm });
         }
-        let candidates = plan.candidates(&self.library, at, CANDIDATES).unwrap_or_default();
+        let candidates = plan.candidates(&self.cublaslt, at, CANDIDATES).unwrap_or_default();
         let first = *candidates.first()?;
         let Some((timed, scratch)) = timing.filter(|(timed, _)| candidates.len() > 1 && **timed < MOST_TIMED) else {
             return Some(Known { plan, algorithm: first });
@@ -202,7 +202,7 @@ impl Gpu {
     /// As the function [`run`]; the product's output is overwritten, or added to, many times.
     unsafe fn time(&self, plan: &Plan, candidates: &[Algorithm], at: Addresses, place: Place) -> Option<usize> {
         // SAFETY: as the caller says.
-        let run = |candidate: usize| unsafe { plan.run(&self.library, at, &candidates[candidate], place) }.is_ok();
+        let run = |candidate: usize| unsafe { plan.run(&self.cublaslt, at, &candidates[candidate], place) }.is_ok();
         let mut lead = |first: usize, _| {
             let _ = run(first);
         };
