@@ -52,21 +52,26 @@ pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) ->
     if prefers_shared(scores, v) {
         return shared::attend(scores, v, mask, dropout);
     }
-    match Operands::where_fused(scores, v, mask, dropout.probability()) {
+    match fused_operands(scores, v, mask, dropout) {
         Some(operands) => operands.attend(dropout.probability()),
         None => blockwise::attend(scores, v, mask, dropout),
     }
 }
 
 /// The path that [`attend()`] takes.
-pub fn choose(scores: &Scores, v: &Tensor, mask: &Mask, dropout: f64) -> Path {
+pub fn choose(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) -> Path {
     if prefers_shared(scores, v) {
         Path::Shared
-    } else if Operands::where_fused(scores, v, mask, dropout).is_some() {
+    } else if fused_operands(scores, v, mask, dropout).is_some() {
         Path::Fused
     } else {
         Path::Blockwise
     }
+}
+
+fn fused_operands(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) -> Option<Operands> {
+    let allowed = dropout.allows_stock_kernels();
+    allowed.then(|| Operands::where_fused(scores, v, mask, dropout.probability())).flatten()
 }
 
 fn prefers_shared(scores: &Scores, v: &Tensor) -> bool {
@@ -78,7 +83,7 @@ pub fn attend_by(path: Path, scores: &Scores, v: &Tensor, mask: &Mask, dropout: 
     let probability = dropout.probability();
     match path {
         Path::Shared => shared::applies(scores).then(|| shared::attend(scores, v, mask, dropout)),
-        Path::Fused => Operands::where_fused(scores, v, mask, probability).map(|operands| operands.attend(probability)),
+        Path::Fused => fused_operands(scores, v, mask, dropout).map(|operands| operands.attend(probability)),
         Path::Blockwise => Some(blockwise::attend(scores, v, mask, dropout)),
         Path::Materialised => Some(materialised::attend(scores, v, mask, dropout)),
     }

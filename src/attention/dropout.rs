@@ -32,6 +32,11 @@ impl<'a> Dropout<'a> {
         if self.key.is_some() { self.probability } else { 0.0 }
     }
 
+    /// Whether stock kernels, which take a generator, may draw.
+    pub fn allows_stock_kernels(self) -> bool {
+        self.probability() == 0.0 || self.key.is_none_or(DropoutKey::allows_generator)
+    }
+
     /// What the kept weights are multiplied by.
     pub fn scale(self) -> f64 {
         1.0 / (1.0 - self.probability())

@@ -239,7 +239,7 @@ impl SynthesizedAttention {
         let ask = || -> Result<Path> {
             let projected = self.project(&x, &x, pass);
             let scores = self.scores_of(&projected, bias, pass)?;
-            Ok(choose(&scores, &projected.values, mask, self.dropout(pass).probability()))
+            Ok(choose(&scores, &projected.values, mask, self.dropout(pass)))
         };
         if pass.training() { ask() } else { tch::no_grad(ask) }
     }

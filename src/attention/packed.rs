@@ -25,6 +25,7 @@ pub fn attend(layer: &SynthesizedAttention, x: &Tensor, mask: &Mask, pass: Pass<
     let possible = pass.compute == Kind::BFloat16
         && matches!(x.device(), Device::Cuda(_))
         && mask.key_lengths.is_none()
+        && layer.dropout(pass).allows_stock_kernels()
         && runs_on(x.device()).is_ok();
     let parts = possible.then(|| layer.packed_parts()).flatten()?;
     if !pays(&parts) || !parts.are_covered() || parts.width().max(parts.value_width) > MAX_WIDTH {

@@ -48,6 +48,11 @@ impl RandomText {
         let model = Decoder::new(&mut parameters, model, attention, vocabulary);
         Ok(Self { parameters, model, batches })
     }
+
+    /// The same, whose model keeps less and computes more if `on`: see [`Decoder::with_recompute`].
+    pub fn with_recompute(self, on: bool) -> Self {
+        Self { model: self.model.with_recompute(on), ..self }
+    }
 }
 
 /// `count` random tokens below `vocabulary`.

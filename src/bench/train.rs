@@ -41,6 +41,7 @@ pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
     let parameters = Parameters::new(SEED, device, cell.train.precision.stored());
     let options = (&cell.model, &cell.attention);
     let task = RandomText::new(parameters, options, cell.vocabulary, cell.batch as usize, SEED)?;
+    let task = task.with_recompute(cell.train.recompute);
     let optimizer = AdamW::new(task.parameters(), &cell.optimizer, cell.train.precision.compute())?;
     let mut meter = Meter::new(device, MeterState::default());
     let mut stepper = Stepper::new(update(cell, &task, &optimizer), course(cell), device, !cell.eager)?;

@@ -69,7 +69,8 @@ pub fn task(
             let corpus = corpus(experiment, splits, tokenizer)?;
             let (options, graphs) = ((&experiment.model, &experiment.attention), experiment.train.cuda_graph);
             let tokenizer = tokenizer.tokenizer.clone();
-            Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, corpus, graphs)?))
+            let task = LanguageModeling::new(parameters, options, tokenizer, corpus, graphs)?;
+            Ok(Box::new(task.with_recompute(experiment.train.recompute)))
         }
     }
 }

@@ -103,7 +103,7 @@ mod tests {
             biases.map_or_else(|| numbers.shallow_clone(), |biases| &numbers + biases[i as usize])
         };
         let gate = half(0);
-        let product = &gate / (1.0 + gate.neg().exp()) * half(1);
+        let product: Tensor = &gate / (gate.neg().exp() + 1.0) * half(1);
         draw.map_or_else(|| product.shallow_clone(), |draw| draw.apply(&product))
     }
 

@@ -2,22 +2,25 @@
 
 use super::adamw::padded_rows;
 use std::collections::HashMap;
+use std::sync::Arc;
 use tch::Tensor;
 
 /// Copies of parameters in the kind of products, found by the parameter.
 #[derive(Debug, Default)]
 pub struct NarrowCopies {
     /// By the address of the parameter's numbers.
-    copies: HashMap<usize, Tensor>,
+    copies: Arc<HashMap<usize, Tensor>>,
     /// Rows that there is room for, likewise.
-    rooms: HashMap<usize, i64>,
+    rooms: Arc<HashMap<usize, i64>>,
 }
 
 impl NarrowCopies {
     /// Copies of these parameters, each with its own.
     pub fn new(pairs: impl IntoIterator<Item = (Tensor, Tensor)>) -> Self {
         let copies = pairs.into_iter().map(|(parameter, copy)| (address(&parameter), copy)).collect();
-        Self { copies, rooms: HashMap::new() }
+        // Autograd's threads count it up and down.
+        #[allow(clippy::arc_with_non_send_sync)]
+        Self { copies: Arc::new(copies), rooms: Arc::default() }
     }
 
     /// The same, where behind each copy of a matrix are zeros for as many rows as [`padded_rows`] says.
@@ -25,7 +28,12 @@ impl NarrowCopies {
         let copies = Self::new(pairs);
         let matrices = copies.copies.iter().filter(|(_, copy)| copy.dim() == 2);
         let rooms = matrices.map(|(address, copy)| (*address, padded_rows(copy.size()[0]))).collect();
-        Self { rooms, ..copies }
+        Self { rooms: Arc::new(rooms), ..copies }
+    }
+
+    /// The same copies once more, for work that outlives the call.
+    pub fn share(&self) -> Self {
+        Self { copies: self.copies.clone(), rooms: self.rooms.clone() }
     }
 
     /// The copy of `parameter`.

@@ -18,6 +18,14 @@ unsafe extern "C" {
         backward: Callback,
         drop: extern "C" fn(*mut c_void),
     ) -> *mut c_char;
+    fn synth_gradients_of(
+        outputs: *const TensorPointer,
+        upstream: *const TensorPointer,
+        output_count: c_int,
+        inputs: *const TensorPointer,
+        input_count: c_int,
+        gradients: *mut TensorPointer,
+    ) -> *mut c_char;
     fn synth_backward(list: *const TensorPointer, gradients: *const TensorPointer, count: c_int) -> *mut c_char;
 }
 
@@ -79,6 +87,37 @@ pub fn attach_backward(inputs: &[&Tensor], outputs: &[&Tensor], backward: Closur
             drop_closure,
         )
     })
+}
+
+/// The gradients of `inputs` for those of `outputs`, which `upstream` gives; `None` for an input that none depends on.
+/// No `grad()` of any tensor changes.
+///
+/// # Errors
+/// What libtorch reports, or the panic of a closure.
+pub fn gradients_of(
+    outputs: &[Tensor],
+    upstream: &[Tensor],
+    inputs: &[&Tensor],
+) -> Result<Vec<Option<Tensor>>, TchError> {
+    if outputs.len() != upstream.len() {
+        return Err(TchError::Shape("one gradient per output".into()));
+    }
+    let (outputs, upstream, inputs) = (pointers(outputs), pointers(upstream), pointers(inputs));
+    let mut found = vec![std::ptr::null_mut(); inputs.len()];
+    // SAFETY: live tensors for the time of the call; on success each place of `found` holds a new tensor that we own, or
+    // NULL.
+    check(unsafe {
+        synth_gradients_of(
+            outputs.as_ptr(),
+            upstream.as_ptr(),
+            outputs.len() as c_int,
+            inputs.as_ptr(),
+            inputs.len() as c_int,
+            found.as_mut_ptr(),
+        )
+    })?;
+    let owned = |pointer: TensorPointer| (!pointer.is_null()).then(|| unsafe { Tensor::from_ptr(pointer) });
+    Ok(found.into_iter().map(owned).collect())
 }
 
 /// Runs the backward pass from `tensors`, whose gradients are given.

@@ -21,6 +21,7 @@ pub mod generator;
 pub mod memory;
 pub mod optimizer;
 pub mod products;
+pub mod recompute;
 pub mod replay;
 pub mod stock_attention;
 

@@ -1,26 +1,29 @@
 //! The decoder-only model: causal blocks over one sequence, and the projection to the vocabulary.
 
+mod block;
 #[cfg(test)]
 mod kernel_tests;
 mod prepared;
+#[cfg(test)]
+mod recompute_tests;
+mod stack;
 mod state;
 
-use super::feed_forward::FeedForward;
-use super::norm::Norm;
-use super::options::{ModelOptions, NormPosition, Positions, ResidualStream};
+use super::options::{ModelOptions, Positions, ResidualStream};
 use super::positions::PositionEncoding;
 use super::relative_positions::RelativePositions;
 use crate::attention::options::AttentionOptions;
 use crate::attention::projection::project;
-use crate::attention::{Kind, Mask, Pass, Path, SynthesizedAttention};
-use crate::kernels::add_norm::Branch;
-use crate::kernels::dropout::DropoutStreams;
-use crate::kernels::dropout::Place;
+use crate::attention::{Mask, Pass, Path};
+use crate::kernels::dropout::{DropoutKey, DropoutStreams, Place};
 use crate::kernels::embedding::{Tables, embedding};
 use crate::parameters::{Init, Parameters, Role, Scope};
 use anyhow::{Result, ensure};
+use block::Block;
 pub use prepared::{Bucket, PreparedDecoder, Step};
+use stack::{Carried, Stack};
 pub use state::DecoderState;
+use std::sync::Arc;
 use tch::{Device, Kind as Number, Tensor};
 
 /// A decoder without an encoder.
@@ -28,9 +31,9 @@ pub struct Decoder {
     embedding: Tensor, // [vocabulary, d_model]
     positions: PositionEncoding,
     relative_positions: Option<RelativePositions>,
-    blocks: Vec<Block>,
-    /// After the last block, where blocks begin with norms.
-    norm: Option<Norm>,
+    stack: Arc<Stack>,
+    /// Blocks keep what they were given alone, and compute the rest again in the backward pass.
+    recompute: bool,
     output: Tensor, // [vocabulary, d_model]; the embedding where they are tied
     dropout: Place,
     residual_stream: ResidualStream,
@@ -57,22 +60,18 @@ impl Decoder {
         let mut decoder = root.enter("decoder");
         let relative = model.positions == Positions::Relative;
         let relative_positions = relative.then(|| RelativePositions::causal(&mut decoder, model));
-        let layers = attention.decoder_layers(model.layers).into_iter();
-        let kinds = layers.flat_map(|(kind, count)| std::iter::repeat_n(kind, count as usize)).enumerate();
-        let blocks: Vec<Block> =
-            kinds.map(|(i, kind)| Block::new(decoder.enter("layers").enter(i), model, attention, kind)).collect();
-        let dropout = Place::new("embedding", model.dropout);
-        let streams = DropoutStreams::new(places(dropout, &blocks), embedding.device());
-        let ends_with_norm = model.norm_position == NormPosition::Pre;
-        let norm = ends_with_norm.then(|| Norm::new(decoder.enter("norm"), model));
+        let mut stack = Stack::new(&mut decoder, model, attention);
         let output = if model.tie_embeddings { embedding.shallow_clone() } else { table(root.enter("output")) };
+        stack.find_parameters(parameters);
+        let dropout = Place::new("embedding", model.dropout);
+        let streams = DropoutStreams::new(stack.places(dropout), embedding.device());
         let (residual_stream, max_length) = (model.residual_stream, model.max_length);
         Self {
             embedding,
             positions,
             relative_positions,
-            blocks,
-            norm,
+            stack: stack.shared(),
+            recompute: false,
             output,
             dropout,
             residual_stream,
@@ -95,8 +94,20 @@ impl Decoder {
     /// As [`Decoder::forward`].
     pub fn hidden(&self, tokens: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
         let key = pass.dropout.map(|key| key.for_pass(&self.streams));
+        let again = self.recompute && pass.training();
+        let key = if again { key.map(DropoutKey::drawn_again) } else { key };
         let pass = Pass { dropout: key.as_ref(), ..pass };
-        self.through(tokens, 0, pass, |_, block, x, bias| block.attention.attend_to(x, x, bias, &Mask::causal(), pass))
+        let stack = &self.stack;
+        self.through(tokens, 0, pass, |i, carried, shape, bias| match again {
+            true => stack.advance_again(i, carried, shape, bias, pass),
+            false => stack.advance(i, carried, pass, |block, x| block.attend(&x.view(shape), bias, pass)),
+        })
+    }
+
+    /// The same decoder, whose blocks keep what they were given alone in training and compute the rest again in the
+    /// backward pass, if `on`: the same numbers, for less memory and more time (arXiv 1604.06174).
+    pub fn with_recompute(self, on: bool) -> Self {
+        Self { recompute: on, ..self }
     }
 
     /// The table of that projection, `[vocabulary, d_model]`.
@@ -104,39 +115,26 @@ impl Decoder {
         &self.output
     }
 
-    /// Embeddings of `tokens`, the first at position `first`, through every block and the last norm. `mix` is what a
-    /// block's attention makes of its input with what relative positions add to its scores.
+    /// Embeddings of `tokens`, the first at position `first`, through every block, each by `advance`: from the block's
+    /// number, what is carried from block to block, the shape of its input `[batch, N, d_model]`, and what relative
+    /// positions add to its scores.
     fn through(
         &self,
         tokens: &Tensor,
         first: i64,
         pass: Pass<'_>,
-        mut mix: impl FnMut(usize, &Block, &Tensor, Option<&Tensor>) -> Result<Tensor>,
+        mut advance: impl FnMut(usize, Carried, [i64; 3], Option<&Tensor>) -> Result<Carried>,
     ) -> Result<Tensor> {
         let (length, max) = (first + tokens.size()[1], self.max_length);
         ensure!(length <= max, "an input of {length} tokens is longer than model.max_length = {max}");
         let stream = self.embed(tokens, first, pass); // [rows, d_model]
         let shape = [tokens.size()[0], tokens.size()[1], stream.size()[1]];
         let bias = self.relative_bias(first, length);
-        let (mut stream, mut x) = match self.norm_before(0) {
-            Some(norm) => norm.add(&stream, None, pass.compute),
-            None => (stream.shallow_clone(), stream.to_kind(pass.compute)),
-        };
-        for (i, block) in self.blocks.iter().enumerate() {
-            let mixed = mix(i, block, &x.view(shape), bias.as_ref())?.flatten(0, 1);
-            (stream, x) = match self.norm_before(i + 1) {
-                Some(next) => block.join(&stream, &mixed, next, pass),
-                None => block.join_and_normalise(&stream, &mixed, pass),
-            };
+        let mut carried = self.stack.begin(stream, pass);
+        for i in 0..self.stack.blocks.len() {
+            carried = advance(i, carried, shape, bias.as_ref())?;
         }
-        drop(stream);
-        Ok(x.view(shape))
-    }
-
-    /// The norm of block `i`'s input, or of the last block's output; `None` where norms follow sums.
-    fn norm_before(&self, i: usize) -> Option<&Norm> {
-        let last = self.norm.as_ref()?;
-        Some(self.blocks.get(i).map_or(last, |block| &block.attention_norm))
+        Ok(carried.x.view(shape))
     }
 
     /// What relative positions add to the scores of queries from position `first` on, over all `length` keys.
@@ -181,97 +179,10 @@ impl Decoder {
     /// As [`Decoder::forward`].
     pub fn attention_paths(&self, batch: i64, length: i64, pass: Pass<'_>) -> Result<Vec<Path>> {
         let bias = self.relative_bias(0, length);
+        let key = pass.dropout.map(DropoutKey::share);
+        let key = if self.recompute { key.map(DropoutKey::drawn_again) } else { key };
+        let pass = Pass { dropout: key.as_ref(), ..pass };
         let path = |block: &Block| block.attention.path_with(bias.as_ref(), (batch, length), &Mask::causal(), pass);
-        self.blocks.iter().map(path).collect()
+        self.stack.blocks.iter().map(path).collect()
     }
-}
-
-/// x + dropout(attention(norm(x))), then x + dropout(feed_forward(norm(x))); or each norm around its sum.
-///
-/// Bytes per token that one keeps on CUDA for its backward pass, with or without dropout, by relu, with d = d_model =
-/// heads · head_width and f = d_ff, in the fused path of `vanilla`:
-///
-/// | what | bf16 | the stream in bfloat16, too | fp32 |
-/// |---|---|---|---|
-/// | inputs of both norms (the stream) | 8d | 4d | 8d |
-/// | what the norms give | 4d | 4d | 8d |
-/// | queries, keys, values, as one product gave them | 6d | 6d | 12d |
-/// | attention's output, before its projection | 2d | 2d | 4d |
-/// | activations after dropout | 2f | 2f | 4f |
-///
-/// With f = 4d 28d, 24d and 48d; whatever d is, 28 + 4 · heads more: mean and deviation of both norms, the rows' hashes of
-/// three dropouts, attention's logsumexp. Where bits stand for relu's sign, f/8 more; by gelu the activations twice,
-/// before and after it. What else a kind keeps is in `docs/attention.md`.
-struct Block {
-    attention_norm: Norm,
-    attention: SynthesizedAttention,
-    attention_dropout: Place,
-    feed_forward_norm: Norm,
-    feed_forward: FeedForward,
-    feed_forward_dropout: Place,
-}
-
-impl Block {
-    fn new(mut scope: Scope<'_>, model: &ModelOptions, attention: &AttentionOptions, kind: Kind) -> Self {
-        let dimensions = model.dimensions();
-        let summands = 2 * model.layers;
-        let dropout = attention.dropout.unwrap_or(model.dropout);
-        let name = scope.name().to_string();
-        let place = |branch: &str| Place::new(&format!("{name}.{branch}"), model.dropout);
-        Self {
-            attention_norm: Norm::new(scope.enter("attention_norm"), model),
-            attention: {
-                let scope = scope.enter("attention");
-                SynthesizedAttention::new(scope, kind, attention, dimensions, dropout, summands)
-            },
-            attention_dropout: place("attention_dropout"),
-            feed_forward_norm: Norm::new(scope.enter("feed_forward_norm"), model),
-            feed_forward: FeedForward::new(scope.enter("feed_forward"), model, summands),
-            feed_forward_dropout: place("feed_forward_dropout"),
-        }
-    }
-
-    /// What the attention mixed joins the stream, then the feed-forward layer's answer to it; both `[rows, d_model]`.
-    /// Answers the stream and what `next` makes of it. Branches in bfloat16 join a float32 stream, or one in bfloat16 in
-    /// float32 arithmetic: each sum is rounded once.
-    fn join(&self, stream: &Tensor, mixed: &Tensor, next: &Norm, pass: Pass<'_>) -> (Tensor, Tensor) {
-        let (stream, x) = self.feed_forward_norm.add(stream, Some(self.attended(mixed, pass)), pass.compute);
-        let answer = self.feed_forward.forward(&x, pass);
-        next.add(&stream, Some(self.answered(&answer, pass)), pass.compute)
-    }
-
-    /// The same where each sum is normalised and goes on as the stream.
-    fn join_and_normalise(&self, stream: &Tensor, mixed: &Tensor, pass: Pass<'_>) -> (Tensor, Tensor) {
-        let kind = stream.kind();
-        let (_, stream) = self.attention_norm.add(stream, Some(self.attended(mixed, pass)), kind);
-        let answer = self.feed_forward.forward(&stream, pass);
-        let (_, stream) = self.feed_forward_norm.add(&stream, Some(self.answered(&answer, pass)), kind);
-        let x = stream.to_kind(pass.compute);
-        (stream, x)
-    }
-
-    /// What joins the stream of the attention's output `[rows, d_model]`.
-    fn attended<'a>(&self, mixed: &'a Tensor, pass: Pass<'_>) -> Branch<'a> {
-        Branch { x: mixed, bias: None, draw: self.attention_dropout.draw(pass.dropout, sizes(mixed)) }
-    }
-
-    /// What joins the stream of the feed-forward layer's answer `[rows, d_model]`.
-    fn answered<'a>(&'a self, answer: &'a Tensor, pass: Pass<'_>) -> Branch<'a> {
-        let draw = self.feed_forward_dropout.draw(pass.dropout, sizes(answer));
-        Branch { x: answer, bias: self.feed_forward.output_bias(), draw }
-    }
-}
-
-fn sizes(x: &Tensor) -> [i64; 2] {
-    [x.size()[0], x.size()[1]]
-}
-
-/// The numbers of all places where numbers are dropped, those of masks of one shape together.
-fn places(embedding: Place, blocks: &[Block]) -> Vec<Vec<u64>> {
-    let branches = blocks.iter().flat_map(|block| [block.attention_dropout, block.feed_forward_dropout]);
-    vec![
-        [embedding].into_iter().chain(branches).map(Place::number).collect(),
-        blocks.iter().map(|block| block.feed_forward.place().number()).collect(),
-        blocks.iter().map(|block| block.attention.stream()).collect(),
-    ]
 }

@@ -105,6 +105,11 @@ impl LanguageModeling {
         Ok(Self { parameters, model, tokenizer, train, held_out, records, measuring })
     }
 
+    /// The same task, whose model keeps less and computes more in training, if `on`: see [`Decoder::with_recompute`].
+    pub fn with_recompute(self, on: bool) -> Self {
+        Self { model: self.model.with_recompute(on), ..self }
+    }
+
     /// What the model projects to the vocabulary, as `[rows · length, d_model]`, and targets as one row.
     fn hidden(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<(Tensor, Tensor)> {
         let [inputs, targets] = arrays else { unreachable!("a batch of two arrays") };

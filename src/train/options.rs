@@ -124,6 +124,9 @@ pub struct TrainOptions {
     /// On CUDA own kernels and timed products run where they can, else plain operations; no effect on the CPU.
     #[garde(skip)]
     pub kernels: bool,
+    /// Blocks keep what they were given alone and are computed again in the backward pass.
+    #[garde(skip)]
+    pub recompute: bool,
     /// Updates between evaluations on the validation split; 0 = at the end only.
     #[garde(skip)]
     pub eval_every: u64,
@@ -160,6 +163,7 @@ impl Default for TrainOptions {
             deterministic: false,
             cuda_graph: true,
             kernels: true,
+            recompute: false,
             eval_every: 500,
             eval_batches: 0,
             log_every: 50,

@@ -116,7 +116,7 @@ fn a_sample_without_a_key_gives_zero() {
 fn attend_is_the_path_that_was_chosen() {
     for case in cases() {
         let (scores, mask) = (case.scores(Kind::Double), &case.mask);
-        let path = choose(&scores, &case.v, mask, 0.0);
+        let path = choose(&scores, &case.v, mask, Dropout::NONE);
         let expected = attend_by(path, &scores, &case.v, mask, Dropout::NONE).unwrap();
         assert_eq!(attend(&scores, &case.v, mask, Dropout::NONE), expected, "{}", case.name);
     }

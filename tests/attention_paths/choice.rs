@@ -3,7 +3,7 @@
 use crate::attention_layers::{D_MODEL, EVALUATION, Layer, TESTED, normal};
 use crate::cases::cases;
 use synth::attention::attend::choose;
-use synth::attention::{Mask, Pass, Path, Scores, TokenMixer};
+use synth::attention::{Dropout, Mask, Pass, Path, Scores, TokenMixer};
 use synth::kernels::dropout::DropoutKey;
 use tch::{Device, Kind, Tensor};
 
@@ -12,7 +12,8 @@ fn the_choice_applies_and_is_never_the_materialised_path() {
     for case in cases() {
         let scores = case.scores(Kind::Double);
         for dropout in [0.0, 0.1] {
-            let chosen = choose(&scores, &case.v, &case.mask, dropout);
+            let key = DropoutKey::start(1, 2, 3, Device::Cpu);
+            let chosen = choose(&scores, &case.v, &case.mask, Dropout::new(dropout, &key, 4));
             let product = scores.tables.is_empty() && scores.factors.is_none();
             let narrow = scores.q.as_ref().is_none_or(|q| q.size()[3] <= 256);
             let aligned = !case.mask.causal || case.lengths.0 == case.lengths.1 || case.lengths.0 == 1;
@@ -33,7 +34,8 @@ fn the_choice_applies_and_is_never_the_materialised_path() {
 #[test]
 fn factors_are_multiplied_out_only_where_that_pays() {
     let of = |scores: &Scores, batch: i64, m: i64, dropout, causal| {
-        choose(scores, &normal("v", &[batch, 2, m, 4]), &Mask { causal, key_lengths: None }, dropout)
+        let (v, key) = (normal("v", &[batch, 2, m, 4]), DropoutKey::start(1, 2, 3, Device::Cpu));
+        choose(scores, &v, &Mask { causal, key_lengths: None }, Dropout::new(dropout, &key, 4))
     };
     let product = |n: i64, m: i64| {
         let factor = |name, length| Some(normal(name, &[1, 2, length, 8]));

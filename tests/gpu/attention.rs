@@ -108,6 +108,10 @@ fn gpu_training_with_dropout_takes_the_fused_path() {
     for kind in [Kind::BFloat16, Kind::Float] {
         let part = || normal(1, &[2, 4, 64, 32]).to_device(Device::Cuda(0)).to_kind(kind).set_requires_grad(true);
         let scores = Scores { q: Some(part()), k: Some(part()), ..Scores::default() };
-        assert_eq!(choose(&scores, &part(), &Mask::causal(), 0.1), AttentionPath::Fused, "{kind:?}");
+        let key = DropoutKey::start(1, 2, 3, Device::Cuda(0));
+        let chosen = |key| choose(&scores, &part(), &Mask::causal(), Dropout::new(0.1, key, 4));
+        assert_eq!(chosen(&key), AttentionPath::Fused, "{kind:?}");
+        // What is computed again needs masks that are.
+        assert_eq!(chosen(&key.share().drawn_again()), AttentionPath::Blockwise, "{kind:?}");
     }
 }

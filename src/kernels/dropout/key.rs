@@ -15,6 +15,8 @@ pub struct DropoutKey {
     /// What was hashed so far for `places`: the group, its numbers of rows and columns, and the hashes of both, int32
     /// `[places, rows + columns]`.
     hashed: RefCell<Vec<(usize, [i64; 2], Tensor)>>,
+    /// What is dropped is drawn again in the backward pass: from the hash, as a generator would give other draws.
+    again: bool,
 }
 
 /// The numbers that set the dropout masks of a model's places apart, on its device.
@@ -57,13 +59,34 @@ impl DropoutKey {
 
     /// The key whose lower and upper half lie in `words`, int32 `[2]`, also when they change.
     pub fn of(words: Tensor) -> Self {
-        Self { words, places: None, hashed: RefCell::default() }
+        Self { words, places: None, hashed: RefCell::default(), again: false }
     }
 
     /// The same key for one pass through `places`: the hashes of a group are computed together, which on a GPU costs as
     /// many launches as those of one place, and once. The words must not change meanwhile.
     pub fn for_pass(&self, places: &DropoutStreams) -> Self {
         Self { places: Some(places.clone()), ..Self::of(self.words.shallow_clone()) }
+    }
+
+    /// The same key with what was hashed of it so far, for work that outlives the call.
+    pub fn share(&self) -> Self {
+        let known = |(group, counts, hashes): &(usize, [i64; 2], Tensor)| (*group, *counts, hashes.shallow_clone());
+        Self {
+            words: self.words.shallow_clone(),
+            places: self.places.clone(),
+            hashed: RefCell::new(self.hashed.borrow().iter().map(known).collect()),
+            again: self.again,
+        }
+    }
+
+    /// The same key for work that is computed again in the backward pass: what it drops must not come from a generator.
+    pub fn drawn_again(self) -> Self {
+        Self { again: true, ..self }
+    }
+
+    /// Whether a generator may draw in its place.
+    pub fn allows_generator(&self) -> bool {
+        !self.again
     }
 
     /// The device of the key, and so of the masks.

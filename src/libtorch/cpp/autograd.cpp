@@ -59,6 +59,16 @@ char* synth_attach_backward(Tensor** inputs, int input_count, Tensor** outputs, 
     })
 }
 
+// The gradients of inputs for those of outputs, owned, NULL where there is none; no .grad changes.
+char* synth_gradients_of(Tensor** outputs, Tensor** upstream, int output_count, Tensor** inputs, int input_count,
+                         Tensor** gradients) {
+  SHIM(
+    if (output_count == 0) return nullptr;
+    auto found = torch::autograd::grad(tensors(outputs, output_count), tensors(inputs, input_count),
+                                       tensors(upstream, output_count), false, false, true);
+    for (int i = 0; i < input_count; ++i) gradients[i] = found[i].defined() ? new Tensor(found[i]) : nullptr;)
+}
+
 // Backward from several tensors with their gradients; tch's own takes ones only.
 char* synth_backward(Tensor** list, Tensor** gradients, int count) {
   SHIM(torch::autograd::backward(tensors(list, count), tensors(gradients, count)))

@@ -4,7 +4,7 @@ use super::*;
 use crate::attention::options::AttentionOptions;
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::host::with_kernels;
-use crate::model::options::{Activation, Norm as NormKind, Positions, ResidualStream};
+use crate::model::options::{Activation, Norm as NormKind, NormPosition, Positions, ResidualStream};
 use crate::model::vocabulary_loss::vocabulary_loss;
 use tch::{Device, Kind as Number};
 
@@ -65,7 +65,7 @@ fn gradients_of_models_are_those_of_plain_operations() {
             positions: Positions::Relative,
             ..base.clone()
         },
-        ModelOptions { norm_position: NormPosition::Post, activation_dropout: Some(0.4), ..base.clone() },
+        ModelOptions { norm_position: NormPosition::Post, activation_dropout: Some(0.1), ..base.clone() },
         ModelOptions { norm_position: NormPosition::Post, norm: NormKind::Rms, bias: false, ..base },
     ];
     for model in &models {

@@ -74,7 +74,7 @@ impl<'a> PreparedDecoder<'a> {
     /// `decoder` ready for steps in which products are computed in `compute`.
     pub fn new(decoder: &'a Decoder, compute: Kind) -> Self {
         let _no_grad = tch::no_grad_guard();
-        let prepared = |block: &'a super::Block| PreparedBlock {
+        let prepared = |block: &'a super::block::Block| PreparedBlock {
             attention_norm: block.attention_norm.in_kind(compute),
             attention: PreparedAttention::new(&block.attention, compute),
             feed_forward_norm: block.feed_forward_norm.in_kind(compute),
@@ -83,8 +83,8 @@ impl<'a> PreparedDecoder<'a> {
         Self {
             decoder,
             compute,
-            blocks: decoder.blocks.iter().map(prepared).collect(),
-            norm: decoder.norm.as_ref().map(|norm| norm.in_kind(compute)),
+            blocks: decoder.stack.blocks.iter().map(prepared).collect(),
+            norm: decoder.stack.norm.as_ref().map(|norm| norm.in_kind(compute)),
             output: Linear::new(&decoder.output, None, compute),
         }
     }

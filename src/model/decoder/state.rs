@@ -35,7 +35,7 @@ impl DecoderState {
 impl Decoder {
     /// Room for `capacity` positions of `batch` sequences, in the kind in which products are computed.
     pub fn state(&self, batch: i64, capacity: i64, compute: Kind) -> DecoderState {
-        let layers = self.blocks.iter().map(|block| block.attention.state(batch, capacity, compute));
+        let layers = self.stack.blocks.iter().map(|block| block.attention.state(batch, capacity, compute));
         DecoderState { layers: layers.collect() }
     }
 
@@ -54,6 +54,9 @@ impl Decoder {
     /// As [`Decoder::step`].
     pub fn read(&self, tokens: &Tensor, state: &mut DecoderState, pass: Pass<'_>) -> Result<Tensor> {
         let first = state.length();
-        self.through(tokens, first, pass, |i, block, x, bias| block.attention.step(x, bias, &mut state.layers[i], pass))
+        self.through(tokens, first, pass, |i, carried, shape, bias| {
+            let state = &mut state.layers[i];
+            self.stack.advance(i, carried, pass, |block, x| block.attention.step(&x.view(shape), bias, state, pass))
+        })
     }
 }
