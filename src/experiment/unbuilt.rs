@@ -37,10 +37,6 @@ const VALUES: &[(&str, &str)] = &[
     ("model.norm_position", "post"),
     ("model.activation", "swiglu"),
     ("model.positions", "relative"),
-    ("optimizer.kind", "adafactor"),
-    ("optimizer.kind", "sgd"),
-    ("optimizer.schedule.kind", "linear"),
-    ("optimizer.schedule.kind", "one-cycle"),
 ];
 
 /// Keys that take a kind of attention.
