@@ -147,7 +147,7 @@ fn killed_runs_in_bf16_end_in_the_same_bytes() {
     bench.assert_equal("killed", "straight");
 }
 
-/// Eight passes to an update, and checkpoints between updates alone: most kills meet an accumulation half done.
+/// Eight passes to an update, and checkpoints between updates alone: kills meet accumulations half done.
 #[test]
 fn killed_within_an_accumulation_all_that_is_kept_ends_in_the_same_bytes() {
     let bench = Bench::new(40);
@@ -157,11 +157,16 @@ fn killed_within_an_accumulation_all_that_is_kept_ends_in_the_same_bytes() {
     ];
     for (rule, sets) in rules {
         let kind = format!("optimizer.kind={rule}");
-        let sets = sets.iter().chain([&kind.as_str(), &"train.accumulate=8"]);
-        let more: Vec<&str> = sets.flat_map(|set| ["--set", *set]).collect();
+        let sets = [sets, &[kind.as_str(), "train.accumulate=8"]].concat();
+        let more: Vec<&str> = sets.into_iter().flat_map(|set| ["--set", set]).collect();
         let (straight, killed) = (format!("{rule}-straight"), format!("{rule}-killed"));
         bench.train(&straight, &more);
-        train_under_fire(&bench, &killed, &more, 6, 11);
+        let mut child = bench.command(&killed, &more).spawn().unwrap();
+        wait_for(&bench.run_folder(&killed).join("checkpoints/last"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!bench.run_folder(&killed).join("summary.json").exists(), "it was killed before its end");
+        train_under_fire(&bench, &killed, &more, 4, 11);
         bench.assert_equal(&killed, &straight);
         let [model, _, ema] = bench.last(&straight);
         assert_eq!(ema.is_some(), rule == "adafactor");
