@@ -49,3 +49,4 @@ mod tokenizer;
 mod training;
 mod updates;
 mod variants;
+mod weights_evaluation;
