@@ -19,7 +19,6 @@ const ADAFACTOR: &[Key] = &[
     ("model.bias", "false"),
     ("optimizer.kind", "\"adafactor\""),
     ("optimizer.lr", "0.05"),
-    ("optimizer.clip_norm", "0.5"),
     ("optimizer.adafactor.min_factored", "4"),
     ("optimizer.adafactor.beta1", "0.9"),
     ("optimizer.schedule.kind", "\"linear\""),
@@ -47,6 +46,7 @@ const SGD: &[Key] = &[
     ("optimizer.lr", "0.3"),
     ("optimizer.momentum", "0.9"),
     ("optimizer.nesterov", "true"),
+    ("optimizer.clip_norm", "0.5"),
     ("optimizer.schedule.kind", "\"cosine\""),
 ];
 
@@ -59,7 +59,6 @@ fn adafactor_agrees_with_no_other_choice() {
             ("model.activation", "\"gelu\""),
             ("model.relative_distance", "9"),
             ("optimizer.lr", "0.050001"),
-            ("optimizer.clip_norm", "0.500001"),
             ("optimizer.weight_decay", "0.10001"),
             ("optimizer.adafactor.decay_exponent", "0.80001"),
             ("optimizer.adafactor.clip_threshold", "0.99999"),
@@ -103,6 +102,7 @@ fn sgd_agrees_with_no_other_choice() {
             ("optimizer.momentum", "0.90001"),
             ("optimizer.momentum", "0.0"),
             ("optimizer.nesterov", "false"),
+            ("optimizer.clip_norm", "0.50001"),
             ("optimizer.schedule.kind", "\"linear\""),
             ("optimizer.schedule.kind", "\"inverse-sqrt\""),
             ("model.positions", "\"none\""),

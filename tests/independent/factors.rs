@@ -26,7 +26,7 @@ const FACTORS: [Factor; 14] = [
         &[("optimizer.kind", "\"adamw\""), ("optimizer.lr", "0.01")],
         &[
             ("optimizer.kind", "\"adafactor\""),
-            ("optimizer.lr", "0.03"),
+            ("optimizer.lr", "0.1"),
             ("optimizer.adafactor.min_factored", "4"),
             ("optimizer.adafactor.beta1", "0.9"),
         ],

@@ -58,7 +58,9 @@ fn check(keys: &[Key]) {
     check_start(&run, keys);
     check_order(&run, keys);
     for (what, difference) in differences(&run, &run.config()) {
-        assert!(difference <= 1e-8, "{keys:?}: {what} differs by {difference:e}");
+        // Softmax does not see a bias of all keys: its gradient is 0 but for rounding, of which adafactor makes steps.
+        let bound = if what.ends_with("attention.key.bias") { 1e-4 } else { 1e-8 };
+        assert!(difference <= bound, "{keys:?}: {what} differs by {difference:e}");
     }
 }
 
