@@ -4,7 +4,7 @@ use crate::randomness;
 use crate::runs::ParameterCounts;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use rand_distr::{Distribution, StandardNormal};
+use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use tch::{Device, Kind, Tensor};
 
 /// What a tensor belongs to, for the counts in results.
@@ -41,14 +41,21 @@ pub enum Init {
     Ones,
     /// Normal with mean 0 and this standard deviation.
     Normal(f64),
-    /// The weights of a linear layer with so many inputs: normal, with the standard deviation that
-    /// [`Parameters::start_projections`] set for them, times `shrink`.
-    Projection {
-        /// Entries that each output reads.
-        inputs: i64,
-        /// 1, or less where the layer joins a residual stream.
-        shrink: f64,
-    },
+    /// Uniform between minus this limit and the limit.
+    Uniform(f64),
+    /// The weights of a linear layer, as [`Parameters::start_projections`] says for its numbers.
+    Projection(Projected),
+}
+
+/// What the start of a linear layer's weights follows from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Projected {
+    /// Entries that each output reads.
+    pub inputs: i64,
+    /// Entries that it gives.
+    pub outputs: i64,
+    /// Layers whose outputs a residual stream collects, where this is one of them; else 1.
+    pub summands: i64,
 }
 
 /// All tensors of a model, in the order in which its layers made them.
@@ -58,19 +65,19 @@ pub struct Parameters {
     seed: u64,
     device: Device,
     kind: Kind,
-    projection_std: fn(i64) -> f64,
+    projections: fn(Projected) -> Init,
 }
 
 impl Parameters {
     /// An empty list, whose tensors will live on `device` in `kind` and start from `seed`.
     pub fn new(seed: u64, device: Device, kind: Kind) -> Self {
-        Self { list: Vec::new(), seed, device, kind, projection_std: |inputs| (inputs as f64).powf(-0.5) }
+        let projections = |layer: Projected| Init::Normal((layer.inputs as f64).powf(-0.5));
+        Self { list: Vec::new(), seed, device, kind, projections }
     }
 
-    /// The standard deviation at the start of a linear layer's weights, for its number of inputs; inputs^−½ if never
-    /// set.
-    pub fn start_projections(&mut self, std: fn(i64) -> f64) {
-        self.projection_std = std;
+    /// How linear layers start; normal with the standard deviation inputs^−½ if never set.
+    pub fn start_projections(&mut self, start: fn(Projected) -> Init) {
+        self.projections = start;
     }
 
     /// The root, from which layers name their tensors.
@@ -154,10 +161,10 @@ impl Scope<'_> {
 
     fn place(&mut self, name: &str, shape: &[i64], init: Init, trained: bool) -> Tensor {
         let name = format!("{}{name}", self.prefix);
-        let Parameters { seed, device, kind, projection_std, .. } = *self.parameters;
-        let decays = shape.len() >= 2 && matches!(init, Init::Normal(_) | Init::Projection { .. });
+        let Parameters { seed, device, kind, projections, .. } = *self.parameters;
+        let decays = shape.len() >= 2 && !matches!(init, Init::Zeros | Init::Ones);
         let init = match init {
-            Init::Projection { inputs, shrink } => Init::Normal(projection_std(inputs) * shrink),
+            Init::Projection(layer) => projections(layer),
             init => init,
         };
         let tensor = initial(seed, &name, shape, init, kind).to_device(device).set_requires_grad(trained);
@@ -176,20 +183,27 @@ fn initial(seed: u64, name: &str, shape: &[i64], init: Init, kind: Kind) -> Tens
     match init {
         Init::Zeros => Tensor::zeros(shape, options),
         Init::Ones => Tensor::ones(shape, options),
-        Init::Projection { .. } => unreachable!("a projection's start is a normal one"),
+        Init::Projection(_) => unreachable!("a projection's start is one of the others"),
         Init::Normal(std) => {
-            let mut generator = ChaCha8Rng::seed_from_u64(randomness::derive(seed, &format!("init {name}"), &[]));
-            let tensor = Tensor::empty(shape, options);
-            let (flat, count) = (tensor.view([-1]), shape.iter().product::<i64>());
-            for start in (0..count).step_by(DRAWN_AT_ONCE as usize) {
-                let length = DRAWN_AT_ONCE.min(count - start);
-                let draw = |_| std * Distribution::<f64>::sample(&StandardNormal, &mut generator);
-                let values = (0..length).map(draw).collect::<Vec<f64>>();
-                flat.narrow(0, start, length).copy_(&Tensor::from_slice(&values));
-            }
-            tensor
+            drawn(seed, name, shape, kind, |generator| std * Distribution::<f64>::sample(&StandardNormal, generator))
         }
+        Init::Uniform(limit) => drawn(seed, name, shape, kind, |generator| {
+            limit * (2.0 * Distribution::<f64>::sample(&StandardUniform, generator) - 1.0)
+        }),
     }
+}
+
+/// A tensor of draws, row by row, from the generator of its name.
+fn drawn(seed: u64, name: &str, shape: &[i64], kind: Kind, mut draw: impl FnMut(&mut ChaCha8Rng) -> f64) -> Tensor {
+    let mut generator = ChaCha8Rng::seed_from_u64(randomness::derive(seed, &format!("init {name}"), &[]));
+    let tensor = Tensor::empty(shape, (kind, Device::Cpu));
+    let (flat, count) = (tensor.view([-1]), shape.iter().product::<i64>());
+    for start in (0..count).step_by(DRAWN_AT_ONCE as usize) {
+        let length = DRAWN_AT_ONCE.min(count - start);
+        let values = (0..length).map(|_| draw(&mut generator)).collect::<Vec<f64>>();
+        flat.narrow(0, start, length).copy_(&Tensor::from_slice(&values));
+    }
+    tensor
 }
 
 #[cfg(test)]
@@ -214,6 +228,15 @@ mod tests {
         let values = initial(1, "x", &[1000, 100], Init::Normal(0.02), Kind::Double);
         approx::assert_abs_diff_eq!(values.std(true).double_value(&[]), 0.02, epsilon = 0.0002);
         approx::assert_abs_diff_eq!(values.mean(Kind::Double).double_value(&[]), 0.0, epsilon = 0.0003);
+    }
+
+    #[test]
+    fn uniform_draws_fill_their_interval() {
+        let values = initial(1, "x", &[1000, 100], Init::Uniform(0.3), Kind::Double);
+        let [least, most] = [values.min(), values.max()].map(|value| value.double_value(&[]));
+        assert!(-0.3 <= least && least < -0.2999 && 0.2999 < most && most < 0.3, "{least} {most}");
+        approx::assert_abs_diff_eq!(values.mean(Kind::Double).double_value(&[]), 0.0, epsilon = 0.002);
+        approx::assert_abs_diff_eq!(values.std(true).double_value(&[]), 0.3 / 3f64.sqrt(), epsilon = 0.001);
     }
 
     #[test]

@@ -41,7 +41,8 @@ fn steps_equal_the_whole() {
         let whole = layer.attention.forward(&x, &Mask::causal(), EVALUATION).unwrap();
         for chunks in CHUNKS {
             let mut state = layer.attention.state(BATCH, MAX_LENGTH, NumberKind::Double);
-            let found = in_chunks(&x, chunks, |chunk| layer.attention.step(chunk, &mut state, EVALUATION).unwrap());
+            let found =
+                in_chunks(&x, chunks, |chunk| layer.attention.step(chunk, None, &mut state, EVALUATION).unwrap());
             let gap = difference(&found, &whole);
             assert!(gap < 1e-12, "{}, chunks {chunks:?}: {gap:e}", layer.name);
         }
@@ -61,7 +62,7 @@ fn only_parts_that_read_keys_keep_them() {
         assert_eq!(state.elements() as i64, tensors * values, "{}", layer.name);
         for length in [3, 4, 9] {
             let x = normal("x", &[BATCH, length - state.length(), D_MODEL]);
-            let _ = layer.attention.step(&x, &mut state, EVALUATION).unwrap();
+            let _ = layer.attention.step(&x, None, &mut state, EVALUATION).unwrap();
             assert_eq!(state.length(), length, "{}", layer.name);
         }
         assert_eq!(state.elements() as i64, tensors * values, "{}: it stays where it is", layer.name);
@@ -73,15 +74,15 @@ fn a_sequence_that_outgrows_the_tables_is_an_error() {
     each_layer(|layer| {
         let mut state = layer.attention.state(BATCH, MAX_LENGTH + 1, NumberKind::Double);
         let of_length = |length| normal("x", &[BATCH, length, D_MODEL]);
-        let _ = layer.attention.step(&of_length(MAX_LENGTH - 1), &mut state, EVALUATION).unwrap();
-        let answer = layer.attention.step(&of_length(2), &mut state, EVALUATION);
+        let _ = layer.attention.step(&of_length(MAX_LENGTH - 1), None, &mut state, EVALUATION).unwrap();
+        let answer = layer.attention.step(&of_length(2), None, &mut state, EVALUATION);
         if layer.kind.capabilities().length_bound {
             let expected =
                 format!("an input of {} tokens is longer than model.max_length = {MAX_LENGTH}", MAX_LENGTH + 1);
             assert_eq!(answer.unwrap_err().to_string(), expected, "{}", layer.name);
             // Nothing was kept of what was refused.
             assert_eq!(state.length(), MAX_LENGTH - 1, "{}", layer.name);
-            let _ = layer.attention.step(&of_length(1), &mut state, EVALUATION).unwrap();
+            let _ = layer.attention.step(&of_length(1), None, &mut state, EVALUATION).unwrap();
         } else {
             assert!(answer.is_ok(), "{}", layer.name);
         }
@@ -93,10 +94,10 @@ fn a_sequence_that_outgrows_its_state_is_an_error() {
     let layer = Layer::new(("vanilla", ""), 1);
     let mut state = layer.attention.state(BATCH, 4, NumberKind::Double);
     let of_length = |length| normal("x", &[BATCH, length, D_MODEL]);
-    let _ = layer.attention.step(&of_length(3), &mut state, EVALUATION).unwrap();
-    let error = layer.attention.step(&of_length(2), &mut state, EVALUATION).unwrap_err();
+    let _ = layer.attention.step(&of_length(3), None, &mut state, EVALUATION).unwrap();
+    let error = layer.attention.step(&of_length(2), None, &mut state, EVALUATION).unwrap_err();
     assert_eq!(error.to_string(), "a sequence of 5 tokens is longer than its state, which has room for 4");
-    let _ = layer.attention.step(&of_length(1), &mut state, EVALUATION).unwrap();
+    let _ = layer.attention.step(&of_length(1), None, &mut state, EVALUATION).unwrap();
 }
 
 const VOCABULARY: i64 = 13;

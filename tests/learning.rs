@@ -40,7 +40,7 @@ impl Model {
         let embedding = root.tensor("embedding", &[vocabulary, D_MODEL], Init::Normal(1.0));
         let output = root.tensor("output", &[vocabulary, D_MODEL], Init::Normal(0.1));
         let options = AttentionOptions::default();
-        let attention = SynthesizedAttention::new(root.enter("attention"), kind, &options, dimensions, 0.0, 0.2);
+        let attention = SynthesizedAttention::new(root.enter("attention"), kind, &options, dimensions, 0.0, 25);
         Self { embedding, attention, output, parameters }
     }
 

@@ -59,7 +59,7 @@ impl Case {
         let kind: Kind = self.field("kind")?.parse()?;
         let mut parameters = Parameters::new(1, device, number);
         let (options, dimensions) = (self.options(arrays.contains_key("parameter.value.bias"))?, self.dimensions()?);
-        let layer = SynthesizedAttention::new(parameters.root(), kind, &options, dimensions, 0.0, 1.0);
+        let layer = SynthesizedAttention::new(parameters.root(), kind, &options, dimensions, 0.0, 1);
         let rows = Tensor::from_slice(&self.mixture_rows(kind)).to_device(device);
         for parameter in parameters.iter() {
             let name = format!("parameter.{}", parameter.name);

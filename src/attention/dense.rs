@@ -19,7 +19,7 @@ use super::score_source::{Columns, Queries, ScoreSource};
 use super::scores::{Scores, rows_of};
 use super::variant::{Dimensions, Variant};
 use crate::kernels::score_operands::{Part, Source};
-use crate::parameters::{Init, Scope};
+use crate::parameters::{Init, Projected, Scope};
 use tch::{Kind, Tensor};
 
 /// What the kind tells of itself.
@@ -79,13 +79,13 @@ impl Dense {
         let first = if dense.shared_query {
             First::Query
         } else {
-            First::Own(Projection::new(scope.enter("w1"), (d_model, heads * width), 1.0, false))
+            First::Own(Projection::new(scope.enter("w1"), (d_model, heads * width), 1, false))
         };
         let first_bias = dense.bias.then(|| scope.enter("w1").tensor("bias", &[heads * width], Init::Zeros));
         // The heads' axis is absent where they share.
         let skip = usize::from(dense.shared_output);
         let shape = |full: &[i64]| full[skip..].to_vec();
-        let init = Init::Projection { inputs: width, shrink: 1.0 };
+        let init = Init::Projection(Projected { inputs: width, outputs: max_length, summands: 1 });
         let second = scope.tensor("w2", &shape(&[heads, max_length, width]), init);
         let second_bias = dense.bias.then(|| scope.tensor("b2", &shape(&[heads, max_length]), Init::Zeros));
         Self { first, first_bias, second, second_bias, heads }

@@ -39,8 +39,8 @@ pub const VARIANT: Variant = Variant {
         let (a, b) = options.factorized_dense.widths(dimensions.max_length);
         let (d_model, heads) = (dimensions.d_model, dimensions.heads);
         let mut scope = scope.enter("factorized-dense");
-        let a = Projection::new(scope.enter("a"), (d_model, heads * a), 1.0, false);
-        let b = Projection::new(scope.enter("b"), (d_model, heads * b), 1.0, false);
+        let a = Projection::new(scope.enter("a"), (d_model, heads * a), 1, false);
+        let b = Projection::new(scope.enter("b"), (d_model, heads * b), 1, false);
         Box::new(FactorizedDense { a, b })
     },
 };

@@ -10,7 +10,7 @@ use super::options::AttentionOptions;
 use super::packed;
 use super::projection::{Projection, join_heads, project_together, split_heads};
 use super::score_source::{Columns, Queries, ScoreSource};
-use super::scores::{Scores, Table};
+use super::scores::Scores;
 use super::variant::Dimensions;
 use crate::kernels::score_operands::Parts;
 use crate::parameters::{Role, Scope};
@@ -50,23 +50,23 @@ pub(super) struct Projected {
 
 impl SynthesizedAttention {
     /// A layer of `kind`, whose tensors are named below `scope`. `dropout` is the weights' probability;
-    /// `shrink` what the start of the output projection is multiplied by, because it joins a residual stream.
+    /// the output projection is one of `summands` layers that join a residual stream.
     pub fn new(
         scope: Scope<'_>,
         kind: Kind,
         options: &AttentionOptions,
         dimensions: Dimensions,
         dropout: f64,
-        shrink: f64,
+        summands: i64,
     ) -> Self {
         let mut scope = scope.with_role(Role::Attention);
         let (d_model, inner) = (dimensions.d_model, dimensions.inner());
-        let inwards = |scope: Scope<'_>| Projection::new(scope, (d_model, inner), 1.0, options.bias);
+        let inwards = |scope: Scope<'_>| Projection::new(scope, (d_model, inner), 1, options.bias);
         let query = kind.reads_query(options).then(|| inwards(scope.enter("query")));
         let parts = kind.parts().map(|part| (part.variant().build)(&mut scope, options, dimensions)).collect();
         let mixture = Mixture::new(&mut scope, kind, options, dimensions);
         let value = inwards(scope.enter("value"));
-        let output = Projection::new(scope.enter("output"), (inner, d_model), shrink, options.bias);
+        let output = Projection::new(scope.enter("output"), (inner, d_model), summands, options.bias);
         let max_length = kind.capabilities().length_bound.then_some(dimensions.max_length);
         let stream = derive(0, scope.name(), &[]);
         Self { kind, parts, mixture, query, value, output, dimensions, max_length, dropout, stream }
@@ -128,9 +128,7 @@ impl SynthesizedAttention {
     fn scores_of(&self, projected: &Projected, bias: Option<&Tensor>, pass: Pass<'_>) -> Result<Scores> {
         let m = projected.values.size()[2];
         self.check_length(m.max(projected.count))?;
-        let mut scores = self.scores_at(projected, 0, &projected.keys, m, pass);
-        scores.tables.extend(bias.map(|bias| Table { table: bias.shallow_clone(), weight: None }));
-        Ok(scores)
+        Ok(self.scores_at(projected, 0, &projected.keys, m, pass).with_bias(bias))
     }
 
     pub(super) fn check_length(&self, length: i64) -> Result<()> {
@@ -225,6 +223,27 @@ impl SynthesizedAttention {
         self.output.forward(&join_heads(&mixed), pass)
     }
 
+    /// The path that [`SynthesizedAttention::attend_to`] takes over `[batch, length]` tokens with a bias such as `bias`.
+    ///
+    /// # Errors
+    /// As [`SynthesizedAttention::attend_to`].
+    pub fn path_with(
+        &self,
+        bias: Option<&Tensor>,
+        (batch, length): (i64, i64),
+        mask: &Mask,
+        pass: Pass<'_>,
+    ) -> Result<Path> {
+        let (d_model, device) = self.value.input();
+        let x = Tensor::zeros([batch, length, d_model], (NumberKind::Float, device));
+        let ask = || -> Result<Path> {
+            let projected = self.project(&x, &x, pass);
+            let scores = self.scores_of(&projected, bias, pass)?;
+            Ok(choose(&scores, &projected.values, mask, self.dropout(pass).probability()))
+        };
+        if pass.training() { ask() } else { tch::no_grad(ask) }
+    }
+
     /// The number that sets this layer's dropout masks apart from those of others.
     pub fn stream(&self) -> u64 {
         self.stream
@@ -247,13 +266,6 @@ impl TokenMixer for SynthesizedAttention {
     }
 
     fn path(&self, batch: i64, length: i64, mask: &Mask, pass: Pass<'_>) -> Result<Path> {
-        let (d_model, device) = self.value.input();
-        let x = Tensor::zeros([batch, length, d_model], (NumberKind::Float, device));
-        let ask = || -> Result<Path> {
-            let projected = self.project(&x, &x, pass);
-            let scores = self.scores_of(&projected, None, pass)?;
-            Ok(choose(&scores, &projected.values, mask, self.dropout(pass).probability()))
-        };
-        if pass.training() { ask() } else { tch::no_grad(ask) }
+        self.path_with(None, (batch, length), mask, pass)
     }
 }

@@ -9,7 +9,7 @@ use super::linear::Linear;
 use super::mask::Mask;
 use super::materialised;
 use super::score_source::{Queries, ScoreSource};
-use super::scores::Scores;
+use super::scores::{Scores, at_least_float};
 use super::state::State;
 use tch::{Kind, Tensor};
 
@@ -60,7 +60,7 @@ impl<'a> PreparedAttention<'a> {
         }
     }
 
-    /// Whether the stock kernel of [`Cached`] computes this layer, where it computes anything.
+    /// Whether the stock kernel of [`Cached`] computes this layer, where it computes anything and nothing is added to scores.
     pub fn is_dot_product(&self) -> bool {
         self.scale().is_some()
     }
@@ -69,13 +69,15 @@ impl<'a> PreparedAttention<'a> {
         if let [part] = &self.layer.parts[..] { part.scale() } else { None }
     }
 
-    /// What no input changes of the steps at the first `m` positions, over as many keys.
-    pub fn tables(&self, m: i64) -> Tables {
+    /// What no input changes of the steps at the first `m` positions, over as many keys. `bias` `[1, heads, m, m]` is added
+    /// to the scores, outside a mixture's weights.
+    pub fn tables(&self, m: i64, bias: Option<&Tensor>) -> Tables {
         let causal = Mask::causal();
         let hidden = causal.hidden(&(0..m), m, (m, m), self.layer.value.input().1);
         let queries = Queries { query: None, projected: &[], first: 0, count: m };
         let fixed = self.parts(true).map(|(place, part)| self.weighed(place, part.scores(&queries, None, m)));
-        let fixed = fixed.map(|scores| scores.materialise(m)).reduce(|sum, scores| sum + scores);
+        let fixed = fixed.map(|scores| scores.materialise(m)).chain(bias.map(at_least_float));
+        let fixed = fixed.reduce(|sum, scores| sum + scores);
         let by_query = |table: Tensor| table.squeeze_dim(0).transpose(0, 1).contiguous();
         match fixed {
             Some(scores) if self.parts(false).next().is_none() => {

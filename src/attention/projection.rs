@@ -2,7 +2,7 @@
 
 use super::mixer::Pass;
 use crate::kernels::product::product;
-use crate::parameters::{Init, Scope};
+use crate::parameters::{Init, Projected, Scope};
 use tch::{Device, Tensor};
 
 /// x·Wᵀ, or x·Wᵀ + b.
@@ -12,11 +12,12 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// The tensors `weight`, which starts as [`Init::Projection`] with `shrink`, and, if asked for, `bias`, which starts
-    /// at zero.
-    pub fn new(mut scope: Scope<'_>, (input, output): (i64, i64), shrink: f64, bias: bool) -> Self {
-        let weight = scope.tensor("weight", &[output, input], Init::Projection { inputs: input, shrink });
-        Self { weight, bias: bias.then(|| scope.tensor("bias", &[output], Init::Zeros)) }
+    /// The tensors `weight`, which starts as [`Init::Projection`] of one of `summands` layers, and, if asked for, `bias`,
+    /// which starts at zero.
+    pub fn new(mut scope: Scope<'_>, (inputs, outputs): (i64, i64), summands: i64, bias: bool) -> Self {
+        let start = Init::Projection(Projected { inputs, outputs, summands });
+        let weight = scope.tensor("weight", &[outputs, inputs], start);
+        Self { weight, bias: bias.then(|| scope.tensor("bias", &[outputs], Init::Zeros)) }
     }
 
     /// `[batch, N, in]` to `[batch, N, out]`, in the pass's kind.

@@ -45,6 +45,12 @@ impl Scores {
         Scores { tables: vec![Table { table, weight: None }], ..Scores::default() }
     }
 
+    /// The scores with `bias` `[1, heads, N, M]` added.
+    pub fn with_bias(mut self, bias: Option<&Tensor>) -> Self {
+        self.tables.extend(bias.map(|bias| Table { table: bias.shallow_clone(), weight: None }));
+        self
+    }
+
     /// The scores with each part multiplied by `weight` `[1, 1 | heads, 1, 1]`.
     pub fn weighted(self, weight: &Tensor) -> Self {
         // The product is taken in the weight's float32 and rounded once.

@@ -63,11 +63,12 @@ impl SynthesizedAttention {
     }
 
     /// Causal self-attention of the next positions `x` `[batch, n, d_model]` over all so far and themselves; equal to
-    /// the last n rows of the whole sequence's.
+    /// the last n rows of the whole sequence's. `bias` `[1, heads, n, M]` is added to the scores, outside a mixture's
+    /// weights.
     ///
     /// # Errors
     /// Where the sequence becomes longer than the kind's tables by position, or than the state has room for.
-    pub fn step(&self, x: &Tensor, state: &mut State, pass: Pass<'_>) -> Result<Tensor> {
+    pub fn step(&self, x: &Tensor, bias: Option<&Tensor>, state: &mut State, pass: Pass<'_>) -> Result<Tensor> {
         let (first, end) = (state.length, state.length + x.size()[1]);
         self.check_length(end)?;
         let capacity = state.capacity();
@@ -82,7 +83,7 @@ impl SynthesizedAttention {
         let keys: Vec<Option<Tensor>> = projected.keys.iter().map(|keys| keys.as_ref().map(&mut keep)).collect();
         let values = keep(&projected.values);
         state.length = end;
-        let scores = self.scores_at(&projected, first, &keys, end, pass);
+        let scores = self.scores_at(&projected, first, &keys, end, pass).with_bias(bias);
         Ok(self.finish(&scores, &values, &Mask::causal(), pass))
     }
 }

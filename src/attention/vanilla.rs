@@ -29,7 +29,7 @@ pub const VARIANT: Variant = Variant {
         work.project_keys(dimensions, width) + work.pairs(work.batch, dimensions, width)
     },
     build: |scope, options, dimensions| {
-        let key = Projection::new(scope.enter("key"), (dimensions.d_model, dimensions.inner()), 1.0, options.bias);
+        let key = Projection::new(scope.enter("key"), (dimensions.d_model, dimensions.inner()), 1, options.bias);
         Box::new(Vanilla { key, scale: (dimensions.head_width as f64).powf(-0.5) })
     },
 };

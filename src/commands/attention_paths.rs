@@ -45,7 +45,7 @@ pub fn of(device: Device) -> Result<Vec<PathFound>> {
 fn path(kind: Kind, precision: Precision, dropout: bool, device: Device) -> Result<Path> {
     let mut parameters = Parameters::new(1, device, precision.stored());
     let (options, probability) = (AttentionOptions::default(), if dropout { 0.1 } else { 0.0 });
-    let layer = SynthesizedAttention::new(parameters.root(), kind, &options, DIMENSIONS, probability, 1.0);
+    let layer = SynthesizedAttention::new(parameters.root(), kind, &options, DIMENSIONS, probability, 1);
     let key = DropoutKey::start(1, 0, 0, device);
     let pass = Pass { dropout: Some(&key), ..Pass::evaluation(precision.compute()) };
     layer.path(BATCH, DIMENSIONS.max_length, &Mask::causal(), pass)

@@ -76,7 +76,9 @@ struct Kernels {
     text: Text,
     rows: i64,
     width: i64,
-    kind: Kind,
+    /// Kinds of the branch and of the norm's output.
+    branch: Kind,
+    output: Kind,
     /// Rows and threads of a block.
     block: [i64; 2],
 }
@@ -96,25 +98,25 @@ impl Kernels {
     fn of(stream: &Tensor, branch: Option<&Branch<'_>>, norm: Norm<'_>, kind: Kind) -> Option<Self> {
         let (rows, width) = (stream.size()[0], norm.weight.numel() as i64);
         let floats = [Some(norm.weight), norm.bias, branch.and_then(|branch| branch.bias)];
-        let covered = floats.into_iter().flatten().all(|tensor| tensor.kind() == Kind::Float)
-            && branch.is_none_or(|branch| branch.x.kind() == kind)
-            && stream.dim() == 2
-            && rows > 0;
-        let (stream_number, branch_number) = (number(stream.kind())?, number(kind)?);
+        let covered =
+            floats.into_iter().flatten().all(|tensor| tensor.kind() == Kind::Float) && stream.dim() == 2 && rows > 0;
+        let branch = branch.map_or(kind, |branch| branch.x.kind());
+        let (stream_number, branch_number, output_number) = (number(stream.kind())?, number(branch)?, number(kind)?);
         if !covered || !takes(stream) {
             return None;
         }
         let [warps, own] = layout(width)?;
-        let macros: [(&str, &dyn std::fmt::Display); 6] = [
+        let macros: [(&str, &dyn std::fmt::Display); 7] = [
             ("WIDTH", &width),
             ("WARPS", &warps),
             ("ROWS", &own),
             ("RMS", &i32::from(norm.root_mean_square)),
             ("STREAM", &stream_number),
             ("BRANCH", &branch_number),
+            ("OUTPUT", &output_number),
         ];
         let text = Text::new("add_norm.cu", include_str!("cuda/add_norm.cu"), &macros);
-        Some(Self { text, rows, width, kind, block: [own, 32 * warps * own] })
+        Some(Self { text, rows, width, branch, output: kind, block: [own, 32 * warps * own] })
     }
 
     fn run(self, stream: &Tensor, branch: Option<Branch<'_>>, norm: Norm<'_>) -> (Tensor, Tensor) {
@@ -142,7 +144,7 @@ impl Kernels {
         let shape = [self.rows, self.width];
         let (stream, branch) = (stream.contiguous(), branch.map(Tensor::contiguous));
         let sum = if branch.is_some() { new(&stream, &shape, stream.kind()) } else { stream.detach() };
-        let output = new(&stream, &shape, self.kind);
+        let output = new(&stream, &shape, self.output);
         let mean = (!norm.root_mean_square).then(|| new(&stream, &[self.rows], Kind::Float));
         let deviation = new(&stream, &[self.rows], Kind::Float);
         let [own, threads] = self.block;
@@ -174,7 +176,7 @@ impl Kernels {
         let of_sum = of_sum.defined().then(|| of_sum.contiguous());
         let of_output = of_output.contiguous();
         let of_stream = new(&kept.sum, &shape, kept.sum.kind());
-        let of_branch = kept.joined.then(|| new(&kept.sum, &shape, self.kind));
+        let of_branch = kept.joined.then(|| new(&kept.sum, &shape, self.branch));
         let blocks = BLOCKS.min((self.rows + own - 1) / own);
         let partial = new(&kept.sum, &[blocks, 3, self.width], Kind::Float);
         Launch::new(&self.text, "add_norm_backward", [blocks, 1, 1], [threads, 1, 1])
@@ -200,7 +202,7 @@ impl Kernels {
     fn without_norm(&self, of_sum: &Tensor, kept: &Kept) -> [Option<Tensor>; 5] {
         let of_branch = kept.joined.then(|| {
             let gradient = kept.draw.as_ref().map_or_else(|| of_sum.shallow_clone(), |draw| draw.apply(of_sum));
-            gradient.to_kind(self.kind)
+            gradient.to_kind(self.branch)
         });
         let of_bias =
             of_branch.as_ref().map(|gradient| gradient.sum_dim_intlist([0i64].as_slice(), false, Kind::Float));

@@ -3,6 +3,7 @@
 use super::activation::{Activation, bias_activation};
 use super::dropout::Draw;
 use super::feed_forward_products::Products;
+use super::gated_activation::gated_activation;
 use super::multiply::{multiply, multiply_wide};
 use super::narrow::NarrowCopies;
 use super::product::{narrow, product, product_relu};
@@ -16,6 +17,17 @@ pub struct Weights<'a> {
     pub input: &'a Tensor,
     /// `[hidden]`.
     pub bias: Option<&'a Tensor>,
+    /// `[out, hidden]`.
+    pub output: &'a Tensor,
+}
+
+/// What is learned of a gated layer.
+#[derive(Debug, Clone, Copy)]
+pub struct GatedWeights<'a> {
+    /// `[hidden, in]`, of the gate and of what it multiplies.
+    pub inputs: [&'a Tensor; 2],
+    /// `[hidden]` each.
+    pub biases: Option<[&'a Tensor; 2]>,
     /// `[out, hidden]`.
     pub output: &'a Tensor,
 }
@@ -37,6 +49,20 @@ pub fn feed_forward(
         Some(products) => with_products(&products, x, weights, draw, copies),
         None => in_parts(x, weights, activation, draw, copies),
     }
+}
+
+/// `W₂·dropout(silu(W_g x + b_g) · (W₁x + b₁))` (SwiGLU, arXiv 2002.05202), arguments and result as in [`feed_forward`].
+///
+/// # Panics
+/// Where libtorch refuses an operation, as all of tch's operators.
+pub fn gated_feed_forward(
+    x: &Tensor,
+    weights: GatedWeights<'_>,
+    draw: Option<Draw>,
+    copies: Option<&NarrowCopies>,
+) -> Tensor {
+    let hidden = gated_activation(&product(x, &weights.inputs, copies), weights.biases, draw);
+    product(&hidden, &[weights.output], copies)
 }
 
 fn in_parts(

@@ -16,6 +16,7 @@ pub mod dropout;
 pub mod embedding;
 pub mod feed_forward;
 mod feed_forward_products;
+pub mod gated_activation;
 #[cfg(test)]
 pub(crate) mod host;
 mod launch;

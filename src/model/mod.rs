@@ -5,6 +5,7 @@ pub mod feed_forward;
 pub mod norm;
 pub mod options;
 pub mod positions;
+pub mod relative_positions;
 pub mod size;
 pub mod vocabulary_loss;
 

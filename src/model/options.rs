@@ -1,6 +1,7 @@
 //! The table `[model]` of a configuration.
 
 use crate::attention::Dimensions;
+use crate::parameters::{Init, Projected};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
@@ -28,16 +29,20 @@ pub struct ModelOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1)))]
     pub d_ff: Option<i64>,
-    /// Dropout of embeddings, residual branches and feed-forward activations.
+    /// Dropout of embeddings and residual branches, and where these are not given of the rest.
     #[garde(range(min = 0.0, max = 0.99))]
     pub dropout: f64,
+    /// Dropout of feed-forward activations (tensor2tensor's `relu_dropout`); `dropout` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 0.99)))]
+    pub activation_dropout: Option<f64>,
     /// Longest input; a language model's block.
     #[garde(range(min = 1))]
     pub max_length: i64,
-    /// The normalization of each block's input.
+    /// How a block's input, or its sum with a branch, is normalised.
     #[garde(skip)]
     pub norm: Norm,
-    /// Where the normalization stands.
+    /// Where the norms stand.
     #[garde(skip)]
     pub norm_position: NormPosition,
     /// The feed-forward layer's activation.
@@ -46,12 +51,18 @@ pub struct ModelOptions {
     /// Biases in feed-forward layers and norms; those of attention are `attention.bias`.
     #[garde(skip)]
     pub bias: bool,
-    /// How linear layers start.
+    /// How linear layers and embeddings start.
     #[garde(skip)]
     pub init: Initialisation,
     /// How the model is told of positions.
     #[garde(skip)]
     pub positions: Positions,
+    /// Buckets of distances that `positions = "relative"` tells apart.
+    #[garde(range(min = 2))]
+    pub relative_buckets: i64,
+    /// The distance from which on all share the last of these buckets.
+    #[garde(range(min = 2))]
+    pub relative_distance: i64,
     /// The output projection is the embedding.
     #[garde(skip)]
     pub tie_embeddings: bool,
@@ -70,6 +81,7 @@ impl Default for ModelOptions {
             head_width: None,
             d_ff: None,
             dropout: 0.1,
+            activation_dropout: None,
             max_length: 256,
             norm: Norm::Layer,
             norm_position: NormPosition::Pre,
@@ -77,6 +89,8 @@ impl Default for ModelOptions {
             bias: true,
             init: Initialisation::FanIn,
             positions: Positions::Learned,
+            relative_buckets: 32,
+            relative_distance: 128,
             tie_embeddings: true,
             residual_stream: ResidualStream::Float32,
         }
@@ -103,6 +117,20 @@ impl ModelOptions {
     pub fn d_ff(&self) -> i64 {
         self.d_ff.unwrap_or(self.d_model.saturating_mul(4))
     }
+
+    /// Dropout of feed-forward activations.
+    pub fn activation_dropout(&self) -> f64 {
+        self.activation_dropout.unwrap_or(self.dropout)
+    }
+
+    /// Standard deviation at the start of token and position embeddings, and of an output projection of its own.
+    pub fn embedding_std(&self) -> f64 {
+        match self.init {
+            // GPT-2's.
+            Initialisation::FanIn | Initialisation::Gpt2 => 0.02,
+            Initialisation::Xavier => (self.d_model as f64).powf(-0.5),
+        }
+    }
 }
 
 /// `model.architecture`.
@@ -117,8 +145,10 @@ pub enum Architecture {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
-    /// LayerNorm with gain and bias (arXiv 1607.06450).
+    /// LayerNorm with gain and, where `bias` says so, bias (arXiv 1607.06450).
     Layer,
+    /// RMSNorm, a gain alone (arXiv 1910.07467).
+    Rms,
 }
 
 /// `model.norm_position`.
@@ -127,6 +157,8 @@ pub enum Norm {
 pub enum NormPosition {
     /// x + f(norm(x)), and one more norm at the end.
     Pre,
+    /// norm(x + f(x)) (arXiv 1706.03762).
+    Post,
 }
 
 /// `model.activation`.
@@ -139,26 +171,36 @@ pub enum Activation {
     Gelu,
     /// Its approximation by tanh, GPT-2's.
     GeluTanh,
+    /// x·σ(x) of a gate of its own, times the layer without activation (arXiv 2002.05202): one matrix more.
+    Swiglu,
 }
 
 /// `model.init`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Initialisation {
-    /// Normal with the standard deviation inputs^−½.
+    /// Normal with the standard deviation inputs^−½, less for what a residual stream collects.
     FanIn,
-    /// Normal with the standard deviation 0.02, as in GPT-2.
+    /// Normal with the standard deviation 0.02, less for what a residual stream collects, as in GPT-2.
     Gpt2,
+    /// Uniform within √(6 / (inputs + outputs)) (Glorot and Bengio, 2010): tensor2tensor's `uniform_unit_scaling`.
+    Xavier,
 }
 
 impl Initialisation {
-    /// The standard deviation at the start of a linear layer's weights, for its number of inputs.
-    pub fn std(self) -> fn(i64) -> f64 {
+    /// How a linear layer starts.
+    pub fn projections(self) -> fn(Projected) -> Init {
         match self {
-            Initialisation::FanIn => |inputs| (inputs as f64).powf(-0.5),
-            Initialisation::Gpt2 => |_| 0.02,
+            Initialisation::FanIn => |layer| Init::Normal((layer.inputs as f64).powf(-0.5) * shrink(layer)),
+            Initialisation::Gpt2 => |layer| Init::Normal(0.02 * shrink(layer)),
+            Initialisation::Xavier => |layer| Init::Uniform((6.0 / (layer.inputs + layer.outputs) as f64).sqrt()),
         }
     }
+}
+
+/// What is added to a residual stream starts smaller the more is added (GPT-2).
+fn shrink(layer: Projected) -> f64 {
+    (layer.summands as f64).powf(-0.5)
 }
 
 /// `model.positions`.
@@ -169,6 +211,9 @@ pub enum Positions {
     Learned,
     /// Sines and cosines (arXiv 1706.03762, section 3.5); the embedding is multiplied by √d_model.
     Sinusoidal,
+    /// What T5 adds to the scores of every self-attention (arXiv 1910.10683): a trained number for each head and bucket
+    /// of distances, shared by the layers.
+    Relative,
     /// None: order is known through the causal mask or the attention only.
     None,
 }

@@ -1,16 +1,13 @@
 //! How a model is told of positions.
 
-use super::options::Positions;
+use super::options::{ModelOptions, Positions};
 use crate::parameters::{Init, Role, Scope};
 use tch::{Kind, Tensor};
-
-/// Standard deviation at the start of token and position embeddings, as in GPT-2.
-pub const EMBEDDING_STD: f64 = 0.02;
 
 /// Adds positions to token embeddings.
 pub struct PositionEncoding {
     kind: Positions,
-    /// `[max_length, d_model]`: trained, or the sines and cosines; nothing for `none`.
+    /// `[max_length, d_model]`: trained, or the sines and cosines; nothing where embeddings are not told of positions.
     table: Option<Tensor>,
     /// What token embeddings are multiplied by before.
     scale: f64,
@@ -18,14 +15,15 @@ pub struct PositionEncoding {
 
 impl PositionEncoding {
     /// For learned positions the tensor `positions.weight` below `scope`.
-    pub fn new(scope: &mut Scope<'_>, kind: Positions, max_length: i64, d_model: i64, like: &Tensor) -> Self {
+    pub fn new(scope: &mut Scope<'_>, model: &ModelOptions, like: &Tensor) -> Self {
+        let &ModelOptions { positions: kind, max_length, d_model, .. } = model;
         let table = match kind {
             Positions::Learned => {
                 let mut scope = scope.enter("positions").with_role(Role::Embedding);
-                Some(scope.tensor("weight", &[max_length, d_model], Init::Normal(EMBEDDING_STD)))
+                Some(scope.tensor("weight", &[max_length, d_model], Init::Normal(model.embedding_std())))
             }
             Positions::Sinusoidal => Some(sinusoids(max_length, d_model).to_kind(like.kind()).to_device(like.device())),
-            Positions::None => None,
+            Positions::Relative | Positions::None => None,
         };
         // Sines have an amplitude of 1: without the factor tokens would drown in them (arXiv 1706.03762, 3.4).
         let scale = if kind == Positions::Sinusoidal { (d_model as f64).sqrt() } else { 1.0 };

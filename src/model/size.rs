@@ -1,6 +1,9 @@
 //! Parameters, memory and operations of a model by formula, before anything is allocated.
 
-use super::options::{ModelOptions, Positions};
+use super::feed_forward::FeedForward;
+use super::norm::Norm;
+use super::options::{ModelOptions, NormPosition, Positions};
+use super::relative_positions::RelativePositions;
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Dimensions, Kind};
 
@@ -15,10 +18,8 @@ pub struct Size {
 
 /// Number of parameters of the decoder-only model; no size overflows.
 pub fn decoder_size(model: &ModelOptions, attention: &AttentionOptions, vocabulary: u64) -> Size {
-    let [d_model, d_ff] = [model.d_model, model.d_ff()].map(|n| n as u128);
-    let biases = u128::from(model.bias);
-    let norm = (1 + biases) * d_model;
-    let feed_forward = 2 * d_model * d_ff + biases * (d_ff + d_model);
+    let (d_model, norm) = (model.d_model as u128, Norm::parameters(model));
+    let feed_forward = FeedForward::weights(model) + FeedForward::biases(model);
     let layers = attention.decoder_layers(model.layers);
     let of_each = |parameters: fn(Kind, &AttentionOptions, Dimensions) -> u128| -> u128 {
         let layers = layers.iter();
@@ -27,8 +28,13 @@ pub fn decoder_size(model: &ModelOptions, attention: &AttentionOptions, vocabula
     let blocks = of_each(Kind::parameters) + model.layers as u128 * (feed_forward + 2 * norm);
     let table = u128::from(vocabulary) * d_model;
     let tables = if model.tie_embeddings { table } else { 2 * table };
-    let positions = if model.positions == Positions::Learned { model.max_length as u128 * d_model } else { 0 };
-    Size { total: tables + positions + blocks + norm, frozen: of_each(Kind::frozen_parameters) }
+    let positions = match model.positions {
+        Positions::Learned => model.max_length as u128 * d_model,
+        Positions::Relative => RelativePositions::parameters(model),
+        Positions::Sinusoidal | Positions::None => 0,
+    };
+    let last_norm = if model.norm_position == NormPosition::Pre { norm } else { 0 };
+    Size { total: tables + positions + blocks + last_norm, frozen: of_each(Kind::frozen_parameters) }
 }
 
 /// Floating-point operations of the decoder-only model's forward pass over `batch` sequences of `length` tokens, 2 per
@@ -40,10 +46,10 @@ pub fn decoder_flops(
     vocabulary: u64,
     (batch, length): (u64, u64),
 ) -> u128 {
-    let [d_model, d_ff] = [model.d_model, model.d_ff()].map(|n| n as u128);
+    let d_model = model.d_model as u128;
     let tokens = u128::from(batch) * u128::from(length);
-    let of_layer =
-        |kind: Kind| kind.flops(attention, model.dimensions(), (batch, length, length)) + 4 * tokens * d_model * d_ff;
+    let feed_forward = 2 * tokens * FeedForward::weights(model);
+    let of_layer = |kind: Kind| kind.flops(attention, model.dimensions(), (batch, length, length)) + feed_forward;
     let layers = attention.decoder_layers(model.layers).into_iter();
     let blocks: u128 = layers.map(|(kind, count)| count as u128 * of_layer(kind)).sum();
     blocks + 2 * tokens * d_model * u128::from(vocabulary)
@@ -73,6 +79,7 @@ pub fn training_bytes(size: Size, bytes_per_number: u128) -> u128 {
 mod tests {
     use super::*;
     use crate::model::Decoder;
+    use crate::model::options::{Activation, Norm as NormKind};
     use crate::parameters::Parameters;
 
     #[test]
@@ -82,7 +89,10 @@ mod tests {
             small.clone(),
             ModelOptions { tie_embeddings: false, positions: Positions::Sinusoidal, ..small.clone() },
             ModelOptions { head_width: Some(5), d_ff: Some(9), positions: Positions::None, ..small.clone() },
-            ModelOptions { heads: 1, layers: 1, bias: false, ..small },
+            ModelOptions { heads: 1, layers: 1, bias: false, ..small.clone() },
+            ModelOptions { norm: NormKind::Rms, activation: Activation::Swiglu, ..small.clone() },
+            ModelOptions { norm_position: NormPosition::Post, positions: Positions::Relative, ..small.clone() },
+            ModelOptions { bias: false, activation: Activation::Swiglu, relative_buckets: 4, ..small },
         ];
         for model in &models {
             for kind in Kind::pure().chain(["fixed-random+dense+vanilla".parse().unwrap()]) {

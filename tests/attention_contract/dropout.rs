@@ -49,7 +49,7 @@ fn layers_have_masks_of_their_own() {
     let dimensions = Dimensions { d_model: D_MODEL, heads: 2, head_width: HEAD_WIDTH, max_length: MAX_LENGTH };
     let mut parameters = Parameters::new(1, Device::Cpu, NumberKind::Double);
     let [one, two] = ["layers.0", "layers.1"].map(|place| {
-        SynthesizedAttention::new(parameters.root().enter(place), Kind::VANILLA, &options, dimensions, 0.4, 0.5)
+        SynthesizedAttention::new(parameters.root().enter(place), Kind::VANILLA, &options, dimensions, 0.4, 4)
     });
     // The same weights in both.
     let half = parameters.iter().count() / 2;
@@ -70,7 +70,7 @@ fn evaluation_ignores_the_layer_s_dropout() {
         let mut parameters = Parameters::new(1, Device::Cpu, NumberKind::Double);
         let dimensions = Dimensions { d_model: D_MODEL, heads: 2, head_width: HEAD_WIDTH, max_length: MAX_LENGTH };
         let options = AttentionOptions::default();
-        let layer = SynthesizedAttention::new(parameters.root(), Kind::VANILLA, &options, dimensions, dropout, 0.5);
+        let layer = SynthesizedAttention::new(parameters.root(), Kind::VANILLA, &options, dimensions, dropout, 4);
         layer.forward(&normal("x", &[2, MAX_LENGTH, D_MODEL]), &Mask::causal(), EVALUATION).unwrap()
     };
     assert_eq!(without(0.9), without(0.0));

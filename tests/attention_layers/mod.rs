@@ -90,7 +90,7 @@ impl Layer {
         let dimensions = Dimensions { d_model: D_MODEL, heads, head_width: HEAD_WIDTH, max_length };
         let mut parameters = Parameters::new(seed, Device::Cpu, NumberKind::Double);
         let kind = options.kind.unwrap();
-        let attention = SynthesizedAttention::new(parameters.root(), kind, &options, dimensions, DROPOUT, 0.5);
+        let attention = SynthesizedAttention::new(parameters.root(), kind, &options, dimensions, DROPOUT, 4);
         Self { attention, parameters, kind, options, dimensions, name }
     }
 

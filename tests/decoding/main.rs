@@ -10,7 +10,7 @@ use synth::attention::options::AttentionOptions;
 use synth::attention::{Kind, Pass};
 use synth::decode::{GreedyDecoder, Sequences};
 use synth::model::decoder::{Decoder, PreparedDecoder};
-use synth::model::options::{Activation, ModelOptions, Positions};
+use synth::model::options::{Activation, ModelOptions, Norm, NormPosition, Positions};
 use synth::parameters::{Init, Parameters};
 use tch::{Device, Kind as NumberKind, Tensor};
 
@@ -106,10 +106,11 @@ fn largest(x: &Tensor) -> f64 {
 
 #[test]
 fn steps_equal_the_whole() {
-    for positions in [Positions::Learned, Positions::Sinusoidal, Positions::None] {
+    for positions in [Positions::Learned, Positions::Sinusoidal, Positions::Relative, Positions::None] {
         for &tested in TESTED {
             let attention = Layer::new(tested, 1).options;
-            let decoder = decoder(&ModelOptions { positions, ..model(SHORT) }, &attention, NumberKind::Double);
+            let model = ModelOptions { positions, relative_buckets: 6, relative_distance: 8, ..model(SHORT) };
+            let decoder = decoder(&model, &attention, NumberKind::Double);
             for prompt in [1, 4, SHORT] {
                 let gap = gap(&decoder, SHORT, prompt, NumberKind::Double);
                 assert!(gap < 1e-10, "{tested:?}, {positions:?}, a prompt of {prompt}: {gap:e}");
@@ -126,23 +127,31 @@ fn every_reach_gives_the_same() {
         ["random", "fixed-random", "random+vanilla"],
         ["dense", "random+dense", "vanilla"],
     ] {
-        let decoder = decoder(&model(LONG), &of_kinds(&names), NumberKind::Double);
-        for (length, prompt) in [(LONG, 1), (LONG, 127), (70, 60)] {
-            let gap = gap(&decoder, length, prompt, NumberKind::Double);
-            assert!(gap < 1e-10, "{names:?}, {length} tokens after a prompt of {prompt}: {gap:e}");
+        for positions in [Positions::Learned, Positions::Relative] {
+            let model = ModelOptions { positions, ..model(LONG) };
+            let decoder = decoder(&model, &of_kinds(&names), NumberKind::Double);
+            for (length, prompt) in [(LONG, 1), (LONG, 127), (70, 60)] {
+                let gap = gap(&decoder, length, prompt, NumberKind::Double);
+                assert!(gap < 1e-10, "{names:?}, {positions:?}, {length} tokens after a prompt of {prompt}: {gap:e}");
+            }
         }
     }
 }
 
 #[test]
 fn every_model_gives_the_same() {
-    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+    let norms =
+        [Norm::Layer, Norm::Rms].into_iter().flat_map(|norm| [(norm, NormPosition::Pre), (norm, NormPosition::Post)]);
+    let activations = [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Swiglu];
+    for (activation, (norm, norm_position)) in activations.into_iter().flat_map(|a| norms.clone().map(move |n| (a, n)))
+    {
         for (bias, tie_embeddings, d_ff) in [(true, true, None), (false, false, Some(11)), (true, false, Some(11))] {
-            let model = ModelOptions { activation, bias, tie_embeddings, d_ff, ..model(SHORT) };
+            let base = ModelOptions { norm, norm_position, ..model(SHORT) };
+            let model = ModelOptions { activation, bias, tie_embeddings, d_ff, ..base };
             let attention = AttentionOptions { bias, ..of_kinds(&["vanilla", "random", "dense+vanilla"]) };
             let decoder = decoder(&model, &attention, NumberKind::Double);
             let gap = gap(&decoder, SHORT, 2, NumberKind::Double);
-            assert!(gap < 1e-10, "{activation:?}, bias {bias}, d_ff {d_ff:?}: {gap:e}");
+            assert!(gap < 1e-10, "{activation:?}, {norm:?}, {norm_position:?}, bias {bias}, d_ff {d_ff:?}: {gap:e}");
         }
     }
 }

@@ -48,7 +48,7 @@ fn gpu_graphs_equal_kernels_for_every_option() {
     let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let steps = "train.steps=60";
-    let cases: [(&str, &[&str]); 15] = [
+    let cases: [(&str, &[&str]); 19] = [
         ("vanilla", &["train.precision=bf16"]),
         ("bfloat16-stream", &["train.precision=bf16", "model.residual_stream=bfloat16"]),
         ("vanilla-fp32", &["optimizer.schedule.kind=cosine"]),
@@ -66,6 +66,18 @@ fn gpu_graphs_equal_kernels_for_every_option() {
             "other-model",
             &["model.activation=gelu", "model.bias=false", "model.init=gpt2", "model.positions=sinusoidal"],
         ),
+        ("t5", &["train.precision=bf16", "model.norm=rms", "model.activation=swiglu", "model.positions=relative"]),
+        ("post-norm", &["train.precision=bf16", "model.norm_position=post", "model.init=xavier"]),
+        (
+            "recompute",
+            &[
+                "train.precision=bf16",
+                "train.recompute=true",
+                "model.positions=relative",
+                "attention.kind=random+vanilla",
+            ],
+        ),
+        ("recompute-shared", &["train.precision=bf16", "train.recompute=true", "attention.kind=random"]),
         (
             "untied",
             &["train.precision=bf16", "model.tie_embeddings=false", "model.positions=none", "train.eval_batches=3"],

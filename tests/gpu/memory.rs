@@ -14,7 +14,7 @@ fn layer_peak(kind: &str, hidden: i64, n: i64, dropout: f64, compute: Kind) -> i
     let mut options = AttentionOptions::default();
     options.dense.hidden = Some(hidden);
     let mut parameters = Parameters::new(1, Device::Cuda(0), Kind::Float);
-    let layer = SynthesizedAttention::new(parameters.root(), kind.parse().unwrap(), &options, dimensions, dropout, 1.0);
+    let layer = SynthesizedAttention::new(parameters.root(), kind.parse().unwrap(), &options, dimensions, dropout, 1);
     let x = Tensor::ones([1, n, 256], (Kind::Float, Device::Cuda(0))).set_requires_grad(true);
     let key = DropoutKey::start(1, 0, 0, Device::Cuda(0));
     let before = cuda_memory(0).unwrap().allocated;

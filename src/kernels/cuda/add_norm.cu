@@ -5,7 +5,7 @@
 //   output = sum / sqrt(mean of squares + epsilon) * weight + bias          with RMS = 1, arXiv 1910.07467
 //
 // Macros: WIDTH; WARPS of a row and ROWS of a block, so that a lane owns two eights of a row at most: what it keeps of a row
-// stays in registers; RMS; STREAM and BRANCH, each float or bf16: the kinds of stream and sum, of branch and output.
+// stays in registers; RMS; STREAM, BRANCH and OUTPUT, each float or bf16: the kinds of stream and sum, of branch, of output.
 #define GROUPS ((WIDTH + 256 * WARPS - 1) / (256 * WARPS))
 #define THREADS (32 * WARPS * ROWS)
 #define OWN_ROW ((int)threadIdx.x / (32 * WARPS))
@@ -38,7 +38,7 @@ DEVICE void round_to(Eight& x) {
 
 // branch null: nothing is added and `sum` not written. branch_bias, bias, mean (with RMS) null: there is none.
 KERNEL __launch_bounds__(THREADS) add_norm(const STREAM* stream, const BRANCH* branch, const float* branch_bias, STREAM* sum,
-    BRANCH* output, float* mean, float* deviation, const float* weight, const float* bias, int rows, float epsilon, Dropout dropout) {
+    OUTPUT* output, float* mean, float* deviation, const float* weight, const float* bias, int rows, float epsilon, Dropout dropout) {
   int row = min((int)blockIdx.x * ROWS + OWN_ROW, rows - 1);  // one too many does the last again
   u64 start = (u64)row * WIDTH;
   u32 row_hash = dropout.columns && branch ? dropout.rows[row] : 0;
@@ -90,7 +90,7 @@ EXPORT(add_norm)
 
 // From the gradients of sum (null: none) and output to those of stream, and of branch where it is not null. Each block
 // walks rows and leaves its sums over them of the gradients of weight, bias and branch_bias: partial [blocks, 3, WIDTH].
-KERNEL __launch_bounds__(THREADS, 512 / THREADS) add_norm_backward(const BRANCH* output_gradient, const STREAM* sum_gradient, const STREAM* sum,
+KERNEL __launch_bounds__(THREADS, 512 / THREADS) add_norm_backward(const OUTPUT* output_gradient, const STREAM* sum_gradient, const STREAM* sum,
     const float* mean, const float* deviation, const float* weight, STREAM* stream_gradient, BRANCH* branch_gradient,
     float* partial, int rows, Dropout dropout) {
   SHARED float block[WIDTH];

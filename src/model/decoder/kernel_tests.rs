@@ -4,7 +4,7 @@ use super::*;
 use crate::attention::options::AttentionOptions;
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::host::with_kernels;
-use crate::model::options::{Activation, Positions, ResidualStream};
+use crate::model::options::{Activation, Norm as NormKind, Positions, ResidualStream};
 use crate::model::vocabulary_loss::vocabulary_loss;
 use tch::{Device, Kind as Number};
 
@@ -58,7 +58,15 @@ fn gradients_of_models_are_those_of_plain_operations() {
         base.clone(),
         ModelOptions { activation: Activation::Gelu, positions: Positions::Sinusoidal, ..base.clone() },
         ModelOptions { bias: false, positions: Positions::None, tie_embeddings: false, d_model: 22, ..base.clone() },
-        ModelOptions { dropout: 0.0, activation: Activation::GeluTanh, ..base },
+        ModelOptions { dropout: 0.0, activation: Activation::GeluTanh, ..base.clone() },
+        ModelOptions {
+            norm: NormKind::Rms,
+            activation: Activation::Swiglu,
+            positions: Positions::Relative,
+            ..base.clone()
+        },
+        ModelOptions { norm_position: NormPosition::Post, activation_dropout: Some(0.4), ..base.clone() },
+        ModelOptions { norm_position: NormPosition::Post, norm: NormKind::Rms, bias: false, ..base },
     ];
     for model in &models {
         for kind in ["vanilla", "dense", "random", "factorized-random+vanilla"] {

@@ -21,7 +21,7 @@ use crate::attention::linear::Linear;
 use crate::attention::mask::Mask;
 use crate::attention::prepared::{PreparedAttention, Row, Tables};
 use crate::model::feed_forward::PreparedFeedForward;
-use crate::model::norm::LayerNorm;
+use crate::model::norm::Norm;
 use tch::{Kind, Tensor};
 
 /// A decoder with its weights rounded to the kind of computation and joined, made once they no longer change.
@@ -29,14 +29,14 @@ pub struct PreparedDecoder<'a> {
     decoder: &'a Decoder,
     compute: Kind,
     blocks: Vec<PreparedBlock<'a>>,
-    norm: LayerNorm,
+    norm: Option<Norm>,
     output: Linear,
 }
 
 struct PreparedBlock<'a> {
-    attention_norm: LayerNorm,
+    attention_norm: Norm,
     attention: PreparedAttention<'a>,
-    feed_forward_norm: LayerNorm,
+    feed_forward_norm: Norm,
     feed_forward: PreparedFeedForward,
 }
 
@@ -84,7 +84,7 @@ impl<'a> PreparedDecoder<'a> {
             decoder,
             compute,
             blocks: decoder.blocks.iter().map(prepared).collect(),
-            norm: decoder.norm.in_kind(compute),
+            norm: decoder.norm.as_ref().map(|norm| norm.in_kind(compute)),
             output: Linear::new(&decoder.output, None, compute),
         }
     }
@@ -101,24 +101,30 @@ impl<'a> PreparedDecoder<'a> {
 
     /// The stock kernel for layers of the dot product over `state`, where there are such layers and it takes them.
     pub fn cached(&self, state: &DecoderState) -> Option<Cached> {
-        let layer = self.blocks.iter().position(|block| block.attention.is_dot_product())?;
+        let layer = self.blocks.iter().position(|block| self.is_bare_dot_product(block))?;
         Cached::where_taken(&state.layers[layer])
     }
 
     /// Whether the stock kernel is all attention there is, so that one bucket serves all positions at the same cost.
     pub fn is_dot_product(&self) -> bool {
-        self.blocks.iter().all(|block| block.attention.is_dot_product())
+        self.blocks.iter().all(|block| self.is_bare_dot_product(block))
+    }
+
+    /// Whether a block's scores are the dot product's and nothing else.
+    fn is_bare_dot_product(&self, block: &PreparedBlock<'_>) -> bool {
+        self.decoder.relative_positions.is_none() && block.attention.is_dot_product()
     }
 
     /// What the steps at the first `m` positions read. `cached` says that layers of the dot product need nothing.
     pub fn bucket(&self, m: i64, cached: bool) -> Bucket {
         let _no_grad = tch::no_grad_guard();
         let mut weights = Vec::new();
+        let bias = self.decoder.relative_bias(0, m);
         let place = |block: &PreparedBlock<'_>| {
-            if cached && block.attention.is_dot_product() {
+            if cached && self.is_bare_dot_product(block) {
                 return Place::Cached;
             }
-            match block.attention.tables(m) {
+            match block.attention.tables(m, bias.as_ref()) {
                 Tables::Weights(table) => {
                     weights.push(table);
                     Place::Weights(weights.len() as i64 - 1)
@@ -156,12 +162,26 @@ impl<'a> PreparedDecoder<'a> {
         let mut stream = self.decoder.positions.forward_at(&embedded, &positions, self.compute); // [rows, d_model]
         let mut real = stream.narrow(0, 0, batch);
         for ((block, state), row) in self.blocks.iter().zip(&step.state.layers).zip(&rows) {
-            let x = block.attention_norm.forward(&real);
-            block.attention.step(&x, &mut real, state, step.clock, row);
-            let x = block.feed_forward_norm.forward(&stream);
-            block.feed_forward.add_to(&mut stream, &x);
+            match &self.norm {
+                Some(_) => {
+                    let x = block.attention_norm.forward(&real);
+                    block.attention.step(&x, &mut real, state, step.clock, row);
+                    let x = block.feed_forward_norm.forward(&stream);
+                    block.feed_forward.add_to(&mut stream, &x);
+                }
+                None => {
+                    let x = real.shallow_clone();
+                    block.attention.step(&x, &mut real, state, step.clock, row);
+                    stream = block.attention_norm.forward(&stream);
+                    let x = stream.shallow_clone();
+                    block.feed_forward.add_to(&mut stream, &x);
+                    stream = block.feed_forward_norm.forward(&stream);
+                    real = stream.narrow(0, 0, batch);
+                }
+            }
         }
-        self.output.forward_into(&self.norm.forward(&real), step.logits);
+        let hidden = self.norm.as_ref().map_or_else(|| real.shallow_clone(), |norm| norm.forward(&real));
+        self.output.forward_into(&hidden, step.logits);
     }
 }
 

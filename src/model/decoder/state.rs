@@ -48,12 +48,12 @@ impl Decoder {
         Ok(project(&self.read(tokens, state, pass)?, &self.output, pass))
     }
 
-    /// [`Decoder::step`] without its logits: the last norm's output, `[batch, n, d_model]`.
+    /// [`Decoder::step`] without its logits: what they are projected from, `[batch, n, d_model]`.
     ///
     /// # Errors
     /// As [`Decoder::step`].
     pub fn read(&self, tokens: &Tensor, state: &mut DecoderState, pass: Pass<'_>) -> Result<Tensor> {
         let first = state.length();
-        self.through(tokens, first, pass, |i, block, x| block.attention.step(x, &mut state.layers[i], pass))
+        self.through(tokens, first, pass, |i, block, x, bias| block.attention.step(x, bias, &mut state.layers[i], pass))
     }
 }
