@@ -131,6 +131,9 @@ pub struct EvalArguments {
     /// best, last or step-N [default: best, else last]
     #[arg(long, value_name = "CHECKPOINT")]
     pub checkpoint: Option<String>,
+    /// The weights to use: trained, or ema, their moving average [default: ema where the run has it (train.ema)]
+    #[arg(long, value_name = "WEIGHTS")]
+    pub weights: Option<WeightsChoice>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -177,6 +180,9 @@ pub struct GenerateArguments {
     /// best, last or step-N [default: best, else last]
     #[arg(long, value_name = "CHECKPOINT")]
     pub checkpoint: Option<String>,
+    /// The weights to use: trained, or ema, their moving average [default: ema where the run has it (train.ema)]
+    #[arg(long, value_name = "WEIGHTS")]
+    pub weights: Option<WeightsChoice>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -248,6 +254,25 @@ impl std::fmt::Display for DeviceChoice {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// Which weights of a checkpoint are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightsChoice {
+    /// Those that training ended with.
+    Trained,
+    /// Their moving average.
+    Ema,
+}
+
+impl WeightsChoice {
+    /// The name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trained => "trained",
+            Self::Ema => "ema",
         }
     }
 }

@@ -6,7 +6,7 @@ use synth::attention::options::AttentionOptions;
 use synth::attention::{Dimensions, Kind, Mask, Pass, SynthesizedAttention, TokenMixer};
 use synth::libtorch::optimizer::LearningRate;
 use synth::parameters::{Init, Parameters};
-use synth::train::optimizer::AdamW;
+use synth::train::optimizer::Optimizer;
 use synth::train::options::OptimizerOptions;
 use tch::{Device, Kind as NumberKind, Tensor};
 
@@ -55,16 +55,16 @@ impl Model {
 
     fn train(&self, steps: usize, lr: f64, mut draw: impl FnMut(i64) -> Samples) {
         let options = OptimizerOptions { weight_decay: 0.0, ..Default::default() };
-        let adamw = AdamW::new(&self.parameters, &options, NumberKind::Float).unwrap();
+        let optimizer = Optimizer::new(&self.parameters, &options, NumberKind::Float).unwrap();
         let skip = Tensor::from(0f32);
         for step in 0..steps {
             let samples = draw(BATCH);
-            adamw.zero_gradients().unwrap();
+            optimizer.zero_gradients().unwrap();
             let logits = self.forward(&samples).flatten(0, 1);
             logits.cross_entropy_for_logits(&samples.answers.view([-1])).backward();
             // Down to a tenth in a straight line.
             let rate = LearningRate::Host(lr * (1.0 - 0.9 * step as f64 / steps as f64));
-            adamw.update(&adamw.gradients().unwrap(), 0.0, rate, &skip).unwrap();
+            optimizer.update(&optimizer.gradients().unwrap(), 0.0, rate, &skip).unwrap();
         }
     }
 

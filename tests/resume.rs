@@ -59,13 +59,15 @@ train = {{ steps = {steps}, batch_size = 8, accumulate = 2, eval_every = 7, log_
         self.folder.path().join("results/tiny").join(run)
     }
 
-    /// The bytes of the last checkpoint's weights and optimizer.
-    fn last(&self, run: &str) -> [Vec<u8>; 2] {
+    /// The bytes of the last checkpoint's weights, their average, where there is one, and optimizer.
+    fn last(&self, run: &str) -> [Option<Vec<u8>>; 3] {
         let checkpoints = self.run_folder(run).join("checkpoints");
         let last = fs::read_to_string(checkpoints.join("last")).unwrap();
         assert_eq!(last, format!("step-{}\n", self.steps));
-        ["model.safetensors", "optimizer.safetensors"]
-            .map(|file| fs::read(checkpoints.join(last.trim()).join(file)).unwrap())
+        let files = ["model.safetensors", "optimizer.safetensors", "ema.safetensors"];
+        let [model, optimizer, ema] = files.map(|file| fs::read(checkpoints.join(last.trim()).join(file)).ok());
+        assert!(model.is_some() && optimizer.is_some());
+        [model, optimizer, ema]
     }
 
     /// The rows of metrics.csv without what a clock or the memory says.
@@ -143,6 +145,28 @@ fn killed_runs_in_bf16_end_in_the_same_bytes() {
     bench.train("straight", &bf16);
     train_under_fire(&bench, "killed", &bf16, 5, 7);
     bench.assert_equal("killed", "straight");
+}
+
+/// Eight passes to an update, and checkpoints between updates alone: most kills meet an accumulation half done.
+#[test]
+fn killed_within_an_accumulation_all_that_is_kept_ends_in_the_same_bytes() {
+    let bench = Bench::new(40);
+    let rules: [(&str, &[&str]); 2] = [
+        ("adafactor", &["optimizer.adafactor.beta1=0.9", "optimizer.adafactor.min_factored=32", "train.ema=0.9"]),
+        ("sgd", &["optimizer.momentum=0.9", "optimizer.nesterov=true", "optimizer.lr=0.1"]),
+    ];
+    for (rule, sets) in rules {
+        let kind = format!("optimizer.kind={rule}");
+        let sets = sets.iter().chain([&kind.as_str(), &"train.accumulate=8"]);
+        let more: Vec<&str> = sets.flat_map(|set| ["--set", *set]).collect();
+        let (straight, killed) = (format!("{rule}-straight"), format!("{rule}-killed"));
+        bench.train(&straight, &more);
+        train_under_fire(&bench, &killed, &more, 6, 11);
+        bench.assert_equal(&killed, &straight);
+        let [model, _, ema] = bench.last(&straight);
+        assert_eq!(ema.is_some(), rule == "adafactor");
+        assert!(ema != model);
+    }
 }
 
 #[test]

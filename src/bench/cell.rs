@@ -4,7 +4,7 @@ use super::timing::Timing;
 use crate::attention::options::{AttentionOptions, label};
 use crate::model::options::ModelOptions;
 use crate::model::size::{Size, decoder_size, training_bytes};
-use crate::train::options::{OptimizerOptions, TrainOptions};
+use crate::train::options::{OptimizerOptions, TrainOptions, kept_numbers};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -75,11 +75,11 @@ impl Cell {
         decoder_size(&self.model, &self.attention, self.vocabulary as u64)
     }
 
-    /// Bytes that the cell needs at least: weights, and in training gradients and moments.
+    /// Bytes that the cell needs at least: weights, and in training gradients and what the optimizer keeps.
     pub fn least_bytes(&self) -> u128 {
         let bytes = u128::from(self.train.precision.bytes());
         match self.measured {
-            Measured::Train => training_bytes(self.size(), bytes),
+            Measured::Train => training_bytes(self.size(), kept_numbers(&self.optimizer, &self.train), bytes),
             Measured::Decode => self.size().total.saturating_mul(bytes),
         }
     }

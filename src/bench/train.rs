@@ -9,9 +9,10 @@ use crate::model::size::decoder_flops;
 use crate::panics;
 use crate::parameters::Parameters;
 use crate::tasks::Task;
+use crate::train::ema::Ema;
 use crate::train::meter::{Meter, MeterState};
-use crate::train::optimizer::AdamW;
-use crate::train::schedule::learning_rate;
+use crate::train::optimizer::Optimizer;
+use crate::train::schedule::Schedule;
 use crate::train::stepper::{Course, Stepper};
 use crate::train::update::Update;
 use anyhow::Result;
@@ -41,9 +42,10 @@ pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
     let parameters = Parameters::new(SEED, device, cell.train.precision.stored());
     let options = (&cell.model, &cell.attention);
     let task = RandomText::new(parameters, options, cell.vocabulary, cell.batch as usize, SEED)?;
-    let optimizer = AdamW::new(task.parameters(), &cell.optimizer, cell.train.precision.compute())?;
+    let optimizer = Optimizer::new(task.parameters(), &cell.optimizer, cell.train.precision.compute())?;
+    let ema = Ema::new(task.parameters(), cell.train.ema)?;
     let mut meter = Meter::new(device, MeterState::default());
-    let mut stepper = Stepper::new(update(cell, &task, &optimizer), course(cell), device, !cell.eager)?;
+    let mut stepper = Stepper::new(update(cell, &task, (&optimizer, ema.as_ref())), course(cell), device, !cell.eager)?;
     let mut updates = Loaded { stepper: &mut stepper, meter: &mut meter, device };
     let loaded = cell.timing.measure(&mut updates)?;
     let mut updates = Resident(updates);
@@ -59,10 +61,11 @@ pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
     Ok(Updates { resident, loaded, captured, parameters: task.parameters().counts().total, attention_path })
 }
 
-fn update<'a>(cell: &Cell, task: &'a RandomText, optimizer: &'a AdamW) -> Update<'a> {
+fn update<'a>(cell: &Cell, task: &'a RandomText, (optimizer, ema): (&'a Optimizer, Option<&'a Ema>)) -> Update<'a> {
     Update {
         task,
         optimizer,
+        ema,
         compute: cell.train.precision.compute(),
         accumulates: cell.train.accumulate > 1,
         clip_norm: cell.optimizer.clip_norm,
@@ -70,8 +73,8 @@ fn update<'a>(cell: &Cell, task: &'a RandomText, optimizer: &'a AdamW) -> Update
 }
 
 fn course(cell: &Cell) -> Course {
-    let (optimizer, steps) = (cell.optimizer.clone(), cell.train.steps.unwrap_or(u64::MAX));
-    let rate = Box::new(move |step| learning_rate(&optimizer, step + 1, steps));
+    let schedule = Schedule::new(&cell.optimizer, cell.model.d_model, cell.train.steps.unwrap_or(u64::MAX));
+    let rate = Box::new(move |step| schedule.rate(step + 1));
     Course { seed: SEED, accumulate: cell.train.accumulate as u64, first: 0, end: u64::MAX, rate }
 }
 

@@ -2,7 +2,7 @@
 
 use super::output::{print, print_json, thousands};
 use super::setup;
-use super::trained::Trained;
+use super::trained::{Choice, Trained};
 use crate::checkpoints::store::name_of;
 use crate::cli::{EvalArguments, SplitChoice};
 use crate::data::{datasets, splits};
@@ -19,8 +19,9 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
     if let Some(other) = arguments.set.iter().find(|set| !set.starts_with("data.")) {
         refuse!("--set {other}: a trained model takes other data only, expected a key such as data.validation");
     }
-    let trained = Trained::open(&arguments.run, &arguments.set, arguments.device, arguments.checkpoint.as_deref())?;
-    let Trained { folder, experiment, device, step } = &trained;
+    let choice = Choice { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
+    let trained = Trained::open(&arguments.run, &arguments.set, arguments.device, choice)?;
+    let Trained { folder, experiment, device, .. } = &trained;
     splits::check(&experiment.data, &datasets::root())?;
     let split = match arguments.split {
         SplitChoice::Validation => Split::Validation,
@@ -41,7 +42,7 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
         trained.load_weights(task.parameters())?;
         evaluate(task.as_ref(), split, experiment.train.precision.compute(), &signals)
     })?;
-    let record = record(folder, *step, split, sha256, &evaluation);
+    let record = record(&trained, split, sha256, &evaluation);
     let file = folder.eval_dir().join(format!("{}.json", split.name()));
     std::fs::create_dir_all(folder.eval_dir()).with_context(|| format!("cannot write {}", file.display()))?;
     if let Some(predictions) = &evaluation.predictions {
@@ -79,11 +80,12 @@ fn evaluate(task: &dyn Task, split: Split, compute: tch::Kind, signals: &Signals
 }
 
 /// The content of `eval/<split>.json`.
-fn record(folder: &RunFolder, step: u64, split: Split, sha256: Option<String>, evaluation: &Evaluation) -> Value {
+fn record(trained: &Trained, split: Split, sha256: Option<String>, evaluation: &Evaluation) -> Value {
     json!({
-        "run": folder.name(),
-        "checkpoint": name_of(step),
-        "step": step,
+        "run": trained.folder.name(),
+        "checkpoint": name_of(trained.step),
+        "step": trained.step,
+        "weights": trained.weights.name(),
         "split": split.name(),
         "tokens": evaluation.tokens,
         "loss": evaluation.loss,
@@ -101,10 +103,11 @@ fn report(arguments: &EvalArguments, folder: &RunFolder, mut record: Value, eval
         return print_json(&record);
     }
     print(&format!(
-        "{} {} on {}",
+        "{} {} on {} with {} weights",
         folder.path().display(),
         record["checkpoint"].as_str().unwrap_or(""),
-        record["split"].as_str().unwrap_or("")
+        record["split"].as_str().unwrap_or(""),
+        record["weights"].as_str().unwrap_or("")
     ))?;
     print(&format!("  tokens           {}", thousands(evaluation.tokens)))?;
     print(&format!("  loss             {:.4} nats per token", evaluation.loss))?;

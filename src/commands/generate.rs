@@ -1,7 +1,7 @@
 //! `synth generate`.
 
 use super::output::{print_json, print_whole};
-use super::trained::Trained;
+use super::trained::{Choice, Trained};
 use super::{prompts, setup};
 use crate::checkpoints::store::name_of;
 use crate::cli::GenerateArguments;
@@ -19,7 +19,8 @@ const ROWS: u64 = 32;
 
 /// Continues prompts with a trained language model.
 pub fn run(arguments: &GenerateArguments) -> Result<()> {
-    let trained = Trained::open(&arguments.run, &[], arguments.device, arguments.checkpoint.as_deref())?;
+    let choice = Choice { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
+    let trained = Trained::open(&arguments.run, &[], arguments.device, choice)?;
     let tokenizer = trained.tokenizer()?.tokenizer;
     // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
     let prompts = prompts::read(&arguments.prompts, arguments.whole_input, &tokenizer)?;
@@ -134,6 +135,7 @@ fn record(
         "run": trained.folder.path().display().to_string(),
         "checkpoint": name_of(trained.step),
         "step": trained.step,
+        "weights": trained.weights.name(),
         "seed": generator.seed,
         "temperature": generator.sampling.temperature,
         "top_k": arguments.top_k,

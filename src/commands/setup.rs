@@ -18,6 +18,7 @@ use crate::tasks::Task;
 use crate::tasks::corpus::{Corpus, CorpusOptions};
 use crate::tasks::language_modeling::LanguageModeling;
 use crate::tasks::options::TaskKind;
+use crate::train::options::kept_numbers;
 use crate::train::state::ComputedOn;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -27,15 +28,18 @@ use tch::Device;
 /// Refuses a model whose training cannot fit into the device's memory, before anything is allocated.
 pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
     let size = least_size(experiment);
-    let needed = training_bytes(size, u128::from(experiment.train.precision.bytes()));
+    let kept = kept_numbers(&experiment.optimizer, &experiment.train);
+    let needed = training_bytes(size, kept, u128::from(experiment.train.precision.bytes()));
     let Some(available) = available_bytes(device) else { return Ok(()) };
     if needed > u128::from(available) {
         let gib = |bytes: u128| bytes as f64 / (1u64 << 30) as f64;
         refuse!(
-            "the model has {} parameters and training needs at least {:.1} GiB (weights, gradients, AdamW's \
-             two moments); {} has {:.1} GiB available: lower model.d_model, model.layers, model.max_length or the attention's own widths",
+            "the model has {} parameters and training needs at least {:.1} GiB (weights, gradients and {kept} \
+             more numbers for each, with optimizer.kind = \"{}\"); {} has {:.1} GiB available: lower model.d_model, \
+             model.layers, model.max_length or the attention's own widths",
             size.total,
             gib(needed),
+            experiment.optimizer.kind.name(),
             crate::device::label(device),
             gib(u128::from(available))
         );

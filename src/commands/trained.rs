@@ -3,12 +3,13 @@
 use super::setup;
 use crate::checkpoints::store::{Pointer, name_of, step_of};
 use crate::checkpoints::{Checkpoints, tensors};
-use crate::cli::DeviceChoice;
+use crate::cli::{DeviceChoice, WeightsChoice};
 use crate::data::tokenizer::StoredTokenizer;
 use crate::experiment::{self, Experiment};
 use crate::parameters::Parameters;
 use crate::refuse;
 use crate::runs::RunFolder;
+use crate::train::ema;
 use anyhow::{Context, Result};
 use std::path::Path;
 use tch::Device;
@@ -23,19 +24,31 @@ pub struct Trained {
     pub device: Device,
     /// The step of the checkpoint.
     pub step: u64,
+    /// Which of its weights are used.
+    pub weights: WeightsChoice,
+}
+
+/// What of a run is asked for.
+#[derive(Clone, Copy)]
+pub struct Choice<'a> {
+    /// `--checkpoint`.
+    pub checkpoint: Option<&'a str>,
+    /// `--weights`.
+    pub weights: Option<WeightsChoice>,
 }
 
 impl Trained {
     /// Opens the run in the folder `run`; `sets` change its data.
     ///
     /// # Errors
-    /// Refusals of a folder, device or checkpoint that is not there; damaged files.
-    pub fn open(run: &Path, sets: &[String], device: DeviceChoice, checkpoint: Option<&str>) -> Result<Self> {
+    /// Refusals of a folder, device, checkpoint or weights that are not there; damaged files.
+    pub fn open(run: &Path, sets: &[String], device: DeviceChoice, choice: Choice<'_>) -> Result<Self> {
         let folder = RunFolder::open(run)?;
         let experiment = experiment::load_for_evaluation(&folder.config(), sets)?.experiment;
         let device = crate::device::resolve(device)?;
-        let step = chosen_step(&folder, checkpoint)?;
-        Ok(Self { folder, experiment, device, step })
+        let weights = chosen_weights(&experiment, choice.weights)?;
+        let step = chosen_step(&folder, choice.checkpoint)?;
+        Ok(Self { folder, experiment, device, step, weights })
     }
 
     /// What the run's text was cut with.
@@ -46,15 +59,35 @@ impl Trained {
         setup::run_tokenizer(self.folder.path())
     }
 
-    /// Fills `parameters` from the checkpoint.
+    /// Fills `parameters` from the checkpoint; of an average there are the trained tensors alone.
     ///
     /// # Errors
     /// Weights that are damaged or belong to another model.
     pub fn load_weights(&self, parameters: &Parameters) -> Result<()> {
         let checkpoint = Checkpoints::new(self.folder.checkpoints()).path(self.step)?;
         let hint = "choose another with --checkpoint, or train anew";
-        tensors::read_into(&checkpoint.join("model.safetensors"), &parameters.named())
-            .with_context(|| format!("cannot use {}; {hint}", name_of(self.step)))
+        let mut read = tensors::read_into(&checkpoint.join("model.safetensors"), &parameters.named());
+        if self.weights == WeightsChoice::Ema {
+            let trained = parameters.trainable().map(|one| (one.name.clone(), one.tensor.shallow_clone()));
+            let trained = Vec::from_iter(trained);
+            read = read.and_then(|()| tensors::read_into(&checkpoint.join(ema::FILE), &trained));
+        }
+        read.with_context(|| format!("cannot use {}; {hint}", name_of(self.step)))
+    }
+}
+
+/// The weights asked for; by default the average where there is one.
+fn chosen_weights(experiment: &Experiment, choice: Option<WeightsChoice>) -> Result<WeightsChoice> {
+    let averages = experiment.train.ema > 0.0;
+    match choice {
+        Some(WeightsChoice::Ema) if !averages => {
+            refuse!(
+                "--weights ema: the run has no average of its weights (train.ema = 0); leave it out, or take trained"
+            )
+        }
+        Some(choice) => Ok(choice),
+        None if averages => Ok(WeightsChoice::Ema),
+        None => Ok(WeightsChoice::Trained),
     }
 }
 

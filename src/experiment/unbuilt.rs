@@ -33,10 +33,6 @@ const VALUES: &[(&str, &str)] = &[
     ("task.kind", "regression"),
     ("model.architecture", "encoder"),
     ("model.architecture", "encoder-decoder"),
-    ("optimizer.kind", "adafactor"),
-    ("optimizer.kind", "sgd"),
-    ("optimizer.schedule.kind", "linear"),
-    ("optimizer.schedule.kind", "one-cycle"),
 ];
 
 /// Keys that take a kind of attention.

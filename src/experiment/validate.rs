@@ -7,12 +7,14 @@ use crate::attention::Part;
 use crate::model::options::{Architecture, Positions, ResidualStream};
 use crate::runs::{LONGEST_NAME, NAME_PATTERN, is_name};
 use crate::tasks::options::TaskKind;
-use crate::train::options::{BestOptions, Precision, ScheduleKind};
+use crate::train::options::{BestOptions, OptimizerKind, Precision, ScheduleKind, ScheduleOptions};
 use anyhow::Result;
 use toml::{Table, Value};
 
 /// The metrics of a language model's validation rows.
 const BEST_METRICS: [&str; 4] = ["loss", "perplexity", "bits_per_byte", "accuracy"];
+/// What is added to squares at least, so that float32 does not take it for 0.
+const LEAST_SQUARE: f64 = 1e-37;
 
 /// Refuses the first combination that cannot be meant.
 pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()> {
@@ -23,6 +25,8 @@ pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()>
     check_model(experiment, origins)?;
     check_attention(experiment, origins)?;
     check_length_of_training(experiment, origins)?;
+    check_optimizer(experiment, origins)?;
+    check_schedule(experiment, origins)?;
     check_batch(experiment, origins)?;
     check_best(experiment, origins)?;
     check_sizes(experiment, origins)
@@ -182,7 +186,6 @@ fn check_attention(experiment: &Experiment, origins: &Provenance) -> Result<()> 
 }
 
 fn check_length_of_training(experiment: &Experiment, origins: &Provenance) -> Result<()> {
-    let schedule = &experiment.optimizer.schedule;
     match (experiment.train.steps, experiment.train.epochs) {
         (Some(_), Some(_)) => {
             return Err(origins.refusal("train.epochs", "stands beside train.steps, expected one of the two"));
@@ -190,10 +193,39 @@ fn check_length_of_training(experiment: &Experiment, origins: &Provenance) -> Re
         (None, None) => return Err(origins.refusal("train", "no length found, expected train.steps or train.epochs")),
         _ => {}
     }
+    Ok(())
+}
+
+/// Options of another rule are nobody's business: a sweep over rules shares one base.
+fn check_optimizer(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let optimizer = &experiment.optimizer;
+    if optimizer.kind == OptimizerKind::Sgd && optimizer.nesterov && optimizer.momentum == 0.0 {
+        let what = "found true without a momentum, expected beside optimizer.momentum above 0; give one, such as 0.9";
+        return Err(origins.refusal_of(&["optimizer.nesterov", "optimizer.momentum"], what));
+    }
+    let eps = optimizer.adafactor.eps;
+    if optimizer.kind == OptimizerKind::Adafactor && eps[0] < LEAST_SQUARE {
+        let what = format!(
+            "found {eps:?}, expected a first number of at least {LEAST_SQUARE:e}: gradients are divided by its root"
+        );
+        return Err(origins.refusal("optimizer.adafactor.eps", what));
+    }
+    Ok(())
+}
+
+fn check_schedule(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let ScheduleOptions { kind, warmup, constant, .. } = experiment.optimizer.schedule;
     // A warm-up longer than the training is none of our business: a short trial of a long recipe has it.
-    if schedule.kind == ScheduleKind::InverseSqrt && schedule.warmup == 0 {
-        let what = "found 0, expected at least 1 for the schedule \"inverse-sqrt\"";
+    if matches!(kind, ScheduleKind::InverseSqrt | ScheduleKind::OneCycle) && warmup == 0 {
+        let what = format!("found 0, expected at least 1 for the schedule \"{}\"", kind.name());
         return Err(origins.refusal_of(&["optimizer.schedule.warmup", "optimizer.schedule.kind"], what));
+    }
+    if constant.is_some() && kind != ScheduleKind::InverseSqrt {
+        let what = format!(
+            "stands beside the schedule \"{}\", expected beside \"inverse-sqrt\" only; give the peak as optimizer.lr",
+            kind.name()
+        );
+        return Err(origins.refusal_of(&["optimizer.schedule.constant", "optimizer.schedule.kind"], what));
     }
     Ok(())
 }

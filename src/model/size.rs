@@ -69,10 +69,11 @@ pub fn decoder_step_flops(
     forward(1) + pair * (u128::from(visible) - 1)
 }
 
-/// Bytes that training needs at least: weights, and of the trained ones gradients and AdamW's two moments.
-pub fn training_bytes(size: Size, bytes_per_number: u128) -> u128 {
-    let trained = size.total - size.frozen;
-    size.total.saturating_add(trained.saturating_mul(3)).saturating_mul(bytes_per_number)
+/// Bytes that training needs at least: weights, and of the trained ones gradients and `kept` numbers each, such as an
+/// optimizer's moments.
+pub fn training_bytes(size: Size, kept: u64, bytes_per_number: u128) -> u128 {
+    let trained = (size.total - size.frozen).saturating_mul(1 + u128::from(kept));
+    size.total.saturating_add(trained).saturating_mul(bytes_per_number)
 }
 
 #[cfg(test)]
@@ -139,6 +140,12 @@ mod tests {
     fn an_absurd_width_does_not_overflow() {
         let model = ModelOptions { d_model: 100_000_000, heads: 8, ..Default::default() };
         let size = decoder_size(&model, &AttentionOptions::default(), 256);
-        assert!(training_bytes(size, 4) > 1 << 60);
+        assert!(training_bytes(size, 2, 4) > 1 << 60);
+    }
+
+    #[test]
+    fn training_keeps_a_gradient_and_moments_of_what_is_trained() {
+        let size = Size { total: 10, frozen: 3 };
+        assert_eq!([0, 1, 2, 3].map(|kept| training_bytes(size, kept, 4)), [17 * 4, 24 * 4, 31 * 4, 38 * 4]);
     }
 }

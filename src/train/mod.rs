@@ -1,5 +1,6 @@
 //! The training loop and its parts.
 
+pub mod ema;
 pub mod meter;
 pub mod optimizer;
 pub mod options;

@@ -3,8 +3,9 @@
 //! What is here runs as it is or is recorded and replayed: it reads what changes from step to step from tensors that stay
 //! where they are, and leaves its results in such tensors.
 
+use super::ema::Ema;
 use super::meter::Sums;
-use super::optimizer::AdamW;
+use super::optimizer::Optimizer;
 use crate::attention::Pass;
 use crate::kernels::dropout::DropoutKey;
 use crate::libtorch::optimizer::LearningRate;
@@ -17,7 +18,9 @@ pub struct Update<'a> {
     /// Data and loss.
     pub task: &'a dyn Task,
     /// Weights' optimizer.
-    pub optimizer: &'a AdamW,
+    pub optimizer: &'a Optimizer,
+    /// The weights' average, where there is one.
+    pub ema: Option<&'a Ema>,
     /// The kind in which products are computed.
     pub compute: Kind,
     /// Several backward passes add to one gradient.
@@ -82,6 +85,7 @@ impl Update<'_> {
         let on_cpu = inputs.rate.device() == Device::Cpu;
         let rate = if on_cpu { LearningRate::Host(rate) } else { LearningRate::Device(&inputs.rate) };
         self.optimizer.update(&gradients, self.clip_norm, rate, &skip)?;
+        self.ema.map_or(Ok(()), |ema| ema.update(&skip))?;
         if self.accumulates && !on_cpu {
             self.optimizer.zero_gradients()?
         } else {

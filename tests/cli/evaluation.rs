@@ -45,6 +45,7 @@ fn each_split_has_its_files() {
         "run",
         "checkpoint",
         "step",
+        "weights",
         "split",
         "tokens",
         "loss",
@@ -56,6 +57,39 @@ fn each_split_has_its_files() {
     ];
     assert_eq!(keys, expected);
     assert!(!place.read(&format!("{RUN}/eval/test.predictions.txt")).is_empty());
+}
+
+#[test]
+fn an_average_of_the_weights_is_used_where_there_is_one() {
+    let place = Place::with_run();
+    place.succeeds("train tiny.toml --run averaged --set train.ema=0.5");
+    let run = "results/tiny/averaged";
+    let eval = |more: &str| place.succeeds(&format!("eval {run} --json {more}")).json();
+    let (ema, trained) = (eval(""), eval("--weights trained"));
+    assert_eq!((&ema["weights"], &trained["weights"]), (&"ema".into(), &"trained".into()));
+    assert_eq!(eval("--weights ema"), ema);
+    assert_eq!(place.read(&format!("{run}/eval/validation.json")).matches("\"ema\"").count(), 1);
+    // Training measures the average, and goes on from the weights: they are those of a run without.
+    let rows = place.read(&format!("{run}/metrics.csv"));
+    let newest = rows.lines().filter(|row| row.contains(",validation,")).next_back().unwrap();
+    let loss = |eval: &serde_json::Value| eval["loss"].as_f64().unwrap();
+    assert_eq!(newest.split(',').nth(4).unwrap().parse::<f64>().unwrap(), loss(&ema));
+    let plain = place.succeeds(&format!("eval {RUN} --json --checkpoint step-6")).json();
+    assert_eq!((loss(&trained), &plain["weights"]), (loss(&plain), &"trained".into()));
+    assert_ne!(loss(&ema), loss(&trained));
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        let read = |run: &str| std::fs::read(place.path(run).join("checkpoints/step-6").join(file)).unwrap();
+        assert!(read(run) == read(RUN), "{file}");
+    }
+    // What is generated says so as well.
+    let generated = |run: &str, more: &str| {
+        place.succeeds_on("a", &format!("generate {run} --json --max-tokens 2 {more}")).json()["weights"].clone()
+    };
+    assert_eq!((generated(run, ""), generated(run, "--weights trained")), ("ema".into(), "trained".into()));
+    for command in ["eval", "generate"] {
+        let expected = ["--weights ema", "no average of its weights", "train.ema"];
+        place.fails(&format!("{command} {RUN} --weights ema"), 2, &expected);
+    }
 }
 
 #[test]

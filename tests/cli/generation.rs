@@ -38,7 +38,8 @@ fn the_object_tells_how_it_was_made() {
     let options = "--temperature 0.5 --top-k 20 --top-p 0.9 --max-tokens 7 --checkpoint last";
     let json = place.succeeds_on("a\nb", &format!("{GENERATE} --whole-input --json {options}")).json();
     let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-    let expected = ["run", "checkpoint", "step", "seed", "temperature", "top_k", "top_p", "max_tokens", "generations"];
+    let sampling = ["seed", "temperature", "top_k", "top_p", "max_tokens"];
+    let expected = [&["run", "checkpoint", "step", "weights"][..], &sampling, &["generations"]].concat();
     assert_eq!(keys, expected);
     assert!(json["run"].as_str().unwrap().ends_with(RUN));
     assert_eq!((&json["checkpoint"], &json["step"], &json["seed"]), (&"step-6".into(), &6.into(), &1.into()));
@@ -47,7 +48,7 @@ fn the_object_tells_how_it_was_made() {
     assert_eq!(json["generations"].as_array().unwrap().len(), 1);
     let plain = place.succeeds_on("a", &format!("{GENERATE} --json --max-tokens 1")).json();
     assert!(plain["top_k"].is_null() && plain["top_p"].is_null());
-    assert_eq!(plain["temperature"], 1.0);
+    assert_eq!((&plain["temperature"], &plain["weights"]), (&1.0.into(), &"trained".into()));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line as a user types it: what works, what is refused and how, and full and read-only disks.
 
+mod accumulation;
 mod arguments;
 mod bench;
 mod configurations;

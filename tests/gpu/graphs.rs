@@ -13,7 +13,7 @@ use synth::runs::Split;
 use synth::tasks::feed::{HostArray, HostBatch};
 use synth::tasks::{Batches, Evaluation, Request, Task};
 use synth::train::meter::{Meter, MeterState};
-use synth::train::optimizer::AdamW;
+use synth::train::optimizer::Optimizer;
 use synth::train::options::OptimizerOptions;
 use synth::train::stepper::{Course, Stepper};
 use synth::train::update::Update;
@@ -34,8 +34,10 @@ fn compare(folder: &Path, name: &str, sets: &[&str]) {
         let output = command(folder, &run, &arguments).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success() && !stderr.contains(FALLBACK), "{name}: {stderr}");
-        let files = ["model.safetensors", "optimizer.safetensors"].map(|file| last(folder, &run, file));
-        (validation_losses(folder, &run), files)
+        let average = sets.iter().any(|set| set.starts_with("train.ema="));
+        let files = ["model.safetensors", "optimizer.safetensors"].into_iter();
+        let files = files.chain(average.then_some("ema.safetensors"));
+        (validation_losses(folder, &run), files.map(|file| last(folder, &run, file)).collect::<Vec<_>>())
     };
     let (kernels, graphs) = (train(false), train(true));
     assert_eq!(kernels.0, graphs.0, "{name}: losses on the validation split");
@@ -48,7 +50,7 @@ fn gpu_graphs_equal_kernels_for_every_option() {
     let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let steps = "train.steps=60";
-    let cases: [(&str, &[&str]); 19] = [
+    let cases: [(&str, &[&str]); 26] = [
         ("vanilla", &["train.precision=bf16"]),
         ("bfloat16-stream", &["train.precision=bf16", "model.residual_stream=bfloat16"]),
         ("vanilla-fp32", &["optimizer.schedule.kind=cosine"]),
@@ -62,6 +64,47 @@ fn gpu_graphs_equal_kernels_for_every_option() {
         ("factorized-dense", &["train.precision=bf16", "attention.kind=factorized-dense"]),
         ("mixture", &["train.precision=bf16", "attention.kind=factorized-random+random+vanilla"]),
         ("hybrid", &["attention.layers=[\"factorized-random\", \"dense+vanilla\"]", "attention.bias=true"]),
+        (
+            "adafactor",
+            &[
+                "train.precision=bf16",
+                "optimizer.kind=adafactor",
+                "optimizer.adafactor.min_factored=64",
+                "optimizer.adafactor.beta1=0.9",
+                "optimizer.schedule.kind=linear",
+            ],
+        ),
+        (
+            "adafactor-fp64",
+            &[
+                "train.precision=fp64",
+                "train.steps=20",
+                "model.d_model=16",
+                "optimizer.kind=adafactor",
+                "optimizer.adafactor.min_factored=16",
+                "optimizer.adafactor.clip_threshold=0",
+                "optimizer.adafactor.scale_by_parameter=false",
+            ],
+        ),
+        ("sgd", &["optimizer.kind=sgd", "optimizer.lr=0.1", "optimizer.schedule.kind=one-cycle"]),
+        (
+            "nesterov",
+            &[
+                "train.precision=bf16",
+                "optimizer.kind=sgd",
+                "optimizer.lr=0.05",
+                "optimizer.momentum=0.9",
+                "optimizer.nesterov=true",
+                "optimizer.clip_norm=0.5",
+                "train.accumulate=2",
+            ],
+        ),
+        ("ema", &["train.precision=bf16", "train.ema=0.9"]),
+        ("ema-accumulated", &["train.ema=0.9", "train.accumulate=2", "optimizer.kind=adafactor"]),
+        (
+            "constant-of-the-width",
+            &["train.ema=0.5", "optimizer.schedule.kind=inverse-sqrt", "optimizer.schedule.constant=0.05"],
+        ),
         (
             "other-model",
             &["model.activation=gelu", "model.bias=false", "model.init=gpt2", "model.positions=sinusoidal"],
@@ -189,10 +232,11 @@ fn gpu_batches_of_several_shapes_each_have_their_graph() {
             let mut parameters = Parameters::new(1, Device::Cuda(0), Kind::Float);
             let table = parameters.root().tensor("table", &[11, 6], Init::Normal(0.5));
             let task = Shapes { parameters, table };
-            let optimizer = AdamW::new(&task.parameters, &OptimizerOptions::default(), Kind::Float).unwrap();
+            let optimizer = Optimizer::new(&task.parameters, &OptimizerOptions::default(), Kind::Float).unwrap();
             let update = Update {
                 task: &task,
                 optimizer: &optimizer,
+                ema: None,
                 compute: Kind::Float,
                 accumulates: accumulate > 1,
                 clip_norm: 1.0,

@@ -67,31 +67,6 @@ fn tensor2tensors_rates_and_an_average_give_the_same_weights() {
     ]);
 }
 
-#[test]
-fn dropout_of_gated_activations_after_norms_gives_the_same_weights() {
-    learns(&[
-        ("attention.kind", "\"dense\""),
-        ("model.activation", "\"swiglu\""),
-        ("model.activation_dropout", "0.4"),
-        ("model.dropout", "0.1"),
-        ("model.norm", "\"rms\""),
-        ("model.norm_position", "\"post\""),
-        ("model.positions", "\"relative\""),
-        ("train.z_loss", "0.01"),
-    ]);
-    learns(&[("attention.kind", "\"random\""), ("model.activation_dropout", "0.0"), ("model.dropout", "0.2")]);
-}
-
-#[test]
-fn recomputed_activations_give_the_same_weights() {
-    learns(&[
-        ("train.recompute", "true"),
-        ("attention.kind", "\"random+dense\""),
-        ("model.dropout", "0.2"),
-        ("model.positions", "\"relative\""),
-    ]);
-}
-
 const ADAFACTOR: Key = ("optimizer.kind", "\"adafactor\"");
 const SGD: Key = ("optimizer.kind", "\"sgd\"");
 

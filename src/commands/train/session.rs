@@ -16,6 +16,7 @@ use crate::runs::{
     Environment, Flops, Metrics, MetricsWriter, RunFolder, Split, Status, Summary, atomic, environment, index, metrics,
 };
 use crate::tasks::Task;
+use crate::train::schedule::Schedule;
 use crate::train::signals::{self, Signals};
 use crate::train::state::{FORMAT, TrainState};
 use crate::train::trainer::{Ending, Settings, Trainer};
@@ -58,7 +59,7 @@ impl<'a> Session<'a> {
     /// What the model, libtorch or the file system reports.
     pub fn train(&self, start: Start, signals: &Signals) -> Result<Summary> {
         let experiment = &self.plan.experiment;
-        let Start { optimizer, state, last } = start;
+        let Start { optimizer, ema, state, last } = start;
         self.prepare_device(&state)?;
         self.checkpoints.discard_after(last)?;
         if let Some(best) = &state.best {
@@ -68,15 +69,17 @@ impl<'a> Session<'a> {
         let mut metrics = MetricsWriter::open(&self.folder, self.task.metric_names(), last)?;
         let event = if last.is_some() { "resume" } else { "start" };
         metrics.event(event, state.step, self.event_fields())?;
+        let steps = setup::steps(experiment, self.task);
         let settings = Settings {
             train: &experiment.train,
             optimizer: &experiment.optimizer,
+            schedule: Schedule::new(&experiment.optimizer, experiment.model.d_model, steps),
             seed: experiment.seed,
-            steps: setup::steps(experiment, self.task),
+            steps,
             metadata: json!({ "format": FORMAT, "kind": experiment.kind() }),
         };
         let files = (&self.checkpoints, metrics);
-        let mut trainer = Trainer::new(settings, (self.task, &optimizer), files, signals, state);
+        let mut trainer = Trainer::new(settings, (self.task, &optimizer, ema.as_ref()), files, signals, state);
         let ending = trainer.run()?;
         let summary = self.summary(&ending, trainer.state())?;
         trainer.finish(&summary)?;

@@ -6,7 +6,8 @@ use crate::checkpoints::{Checkpoints, tensors};
 use crate::commands::setup;
 use crate::libtorch::context::Algorithms;
 use crate::tasks::Task;
-use crate::train::optimizer::AdamW;
+use crate::train::ema::{self, Ema};
+use crate::train::optimizer::Optimizer;
 use crate::train::state::{ComputedOn, TrainState};
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -15,7 +16,9 @@ use tch::Device;
 /// The state that a training starts from; the weights are in the task's model.
 pub struct Start {
     /// The optimizer with its moments.
-    pub optimizer: AdamW,
+    pub optimizer: Optimizer,
+    /// The weights' average, where there is one.
+    pub ema: Option<Ema>,
     /// Where training stands.
     pub state: TrainState,
     /// The step of the checkpoint, where there is one.
@@ -31,16 +34,17 @@ impl Start {
     pub fn read(plan: &Plan, task: &dyn Task) -> Result<Self> {
         let checkpoints = Checkpoints::new(plan.folder().join("checkpoints"));
         let last = checkpoints.pointed(Pointer::Last)?;
-        let optimizer =
-            AdamW::new(task.parameters(), &plan.experiment.optimizer, plan.experiment.train.precision.compute())?;
+        let train = &plan.experiment.train;
+        let optimizer = Optimizer::new(task.parameters(), &plan.experiment.optimizer, train.precision.compute())?;
         let now = setup::computed_on(plan.device);
-        let fixed = plan.experiment.train.deterministic && plan.device != Device::Cpu;
+        let fixed = train.deterministic && plan.device != Device::Cpu;
         let Some(step) = last else {
             let mut state = TrainState::start(now);
             state.algorithms = fixed.then(Algorithms::of_this_process);
-            return Ok(Self { optimizer, state, last });
+            return Ok(Self { optimizer, ema: Ema::new(task.parameters(), train.ema)?, state, last });
         };
-        let mut state = load(&checkpoints.path(step)?, task, &optimizer).with_context(|| {
+        let ema = Ema::new(task.parameters(), train.ema)?;
+        let mut state = load(&checkpoints.path(step)?, task, &optimizer, ema.as_ref()).with_context(|| {
             format!("cannot go on from {}; restore it, or start anew with --overwrite or --run NAME", name_of(step))
         })?;
         if state.computed_on != now {
@@ -49,15 +53,18 @@ impl Start {
         }
         state.algorithms = fixed.then(|| state.algorithms.unwrap_or_else(Algorithms::of_this_process));
         tracing::info!("going on from {} in {}", name_of(step), plan.folder().display());
-        Ok(Self { optimizer, state, last })
+        Ok(Self { optimizer, ema, state, last })
     }
 }
 
-/// Fills weights and optimizer from the checkpoint in `folder`.
-fn load(folder: &Path, task: &dyn Task, optimizer: &AdamW) -> Result<TrainState> {
+/// Fills weights, their average and the optimizer from the checkpoint in `folder`.
+fn load(folder: &Path, task: &dyn Task, optimizer: &Optimizer, ema: Option<&Ema>) -> Result<TrainState> {
     let state = TrainState::read(&folder.join("state.json"))?;
     tensors::read_into(&folder.join("model.safetensors"), &task.parameters().named())?;
     tensors::read_into(&folder.join("optimizer.safetensors"), &optimizer.state())?;
+    if let Some(average) = ema {
+        tensors::read_into(&folder.join(ema::FILE), &average.state())?;
+    }
     optimizer.refresh()?;
     Ok(state)
 }

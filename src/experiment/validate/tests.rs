@@ -179,6 +179,54 @@ fn training_has_one_length_and_may_be_shorter_than_its_warmup() {
 }
 
 #[test]
+fn schedules_have_what_they_need_and_nothing_of_others() {
+    let cycle = "optimizer.schedule.kind=one-cycle";
+    assert_eq!(
+        refused(&[cycle]),
+        format!(
+            "--set {cycle}: optimizer.schedule.warmup: found 0, expected at least 1 for the schedule \"one-cycle\""
+        )
+    );
+    read(LEAST, &[cycle, "optimizer.schedule.warmup=1"]).unwrap();
+    read(LEAST, &["optimizer.schedule.kind=linear"]).unwrap();
+    let constant = "optimizer.schedule.constant=2";
+    assert_eq!(
+        refused(&[constant]),
+        format!(
+            "--set {constant}: stands beside the schedule \"cosine\", expected beside \"inverse-sqrt\" only; give the \
+             peak as optimizer.lr"
+        )
+    );
+    read(LEAST, &[constant, "optimizer.schedule.kind=inverse-sqrt", "optimizer.schedule.warmup=4"]).unwrap();
+}
+
+#[test]
+fn optimizers_have_options_that_fit() {
+    let (nesterov, sgd) = ("optimizer.nesterov=true", "optimizer.kind=sgd");
+    assert_eq!(
+        refused(&[nesterov, sgd]),
+        format!(
+            "--set {nesterov}: found true without a momentum, expected beside optimizer.momentum above 0; give one, such \
+             as 0.9"
+        )
+    );
+    read(LEAST, &[nesterov, sgd, "optimizer.momentum=0.9"]).unwrap();
+    let (eps, adafactor) = ("optimizer.adafactor.eps=[0, 0.001]", "optimizer.kind=adafactor");
+    assert_eq!(
+        refused(&[eps, adafactor]),
+        format!(
+            "--set {eps}: found [0.0, 0.001], expected a first number of at least 1e-37: gradients are divided by its root"
+        )
+    );
+    // Nobody's business where another rule runs: a sweep over rules shares one base.
+    read(LEAST, &[eps, nesterov]).unwrap();
+    for kind in [OptimizerKind::Adamw, OptimizerKind::Adafactor, OptimizerKind::Sgd] {
+        assert_eq!(read(LEAST, &[&format!("optimizer.kind={}", kind.name())]).unwrap().optimizer.kind, kind);
+    }
+    assert!(refused(&["train.ema=1"]).starts_with("--set train.ema=1: "));
+}
+
+#[test]
 fn batches_are_counted_one_way_and_hold_a_block() {
     assert_eq!(
         refused(&["train.batch_size=1", "train.batch_tokens=512"]),

@@ -4,10 +4,11 @@ mod rows;
 mod saving;
 mod validation;
 
+use super::ema::Ema;
 use super::meter::Meter;
-use super::optimizer::AdamW;
+use super::optimizer::Optimizer;
 use super::options::{OptimizerOptions, TrainOptions};
-use super::schedule::learning_rate;
+use super::schedule::Schedule;
 use super::signals::Signals;
 use super::state::TrainState;
 use super::stepper::{Course, Stepper};
@@ -39,6 +40,8 @@ pub struct Settings<'a> {
     pub train: &'a TrainOptions,
     /// `[optimizer]`.
     pub optimizer: &'a OptimizerOptions,
+    /// The learning rate of each update.
+    pub schedule: Schedule,
     /// The run's seed.
     pub seed: u64,
     /// Updates in all.
@@ -51,7 +54,8 @@ pub struct Settings<'a> {
 pub struct Trainer<'a> {
     settings: Settings<'a>,
     task: &'a dyn Task,
-    optimizer: &'a AdamW,
+    optimizer: &'a Optimizer,
+    ema: Option<&'a Ema>,
     checkpoints: &'a Checkpoints,
     metrics: MetricsWriter,
     signals: &'a Signals,
@@ -64,10 +68,10 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A training that goes on from `state`, whose weights and optimizer are loaded.
+    /// A training that goes on from `state`, whose weights, their average and optimizer are loaded.
     pub fn new(
         settings: Settings<'a>,
-        (task, optimizer): (&'a dyn Task, &'a AdamW),
+        (task, optimizer, ema): (&'a dyn Task, &'a Optimizer, Option<&'a Ema>),
         (checkpoints, metrics): (&'a Checkpoints, MetricsWriter),
         signals: &'a Signals,
         state: TrainState,
@@ -80,6 +84,7 @@ impl<'a> Trainer<'a> {
             settings,
             task,
             optimizer,
+            ema,
             checkpoints,
             metrics,
             signals,
@@ -143,17 +148,18 @@ impl<'a> Trainer<'a> {
         let update = Update {
             task: self.task,
             optimizer: self.optimizer,
+            ema: self.ema,
             compute: train.precision.compute(),
             accumulates: train.accumulate > 1,
             clip_norm: optimizer.clip_norm,
         };
-        let schedule = optimizer.clone();
+        let schedule = self.settings.schedule.clone();
         let course = Course {
             seed: self.settings.seed,
             accumulate: train.accumulate as u64,
             first: self.state.step,
             end: steps,
-            rate: Box::new(move |step| learning_rate(&schedule, step + 1, steps)),
+            rate: Box::new(move |step| schedule.rate(step + 1)),
         };
         Stepper::new(update, course, self.task.parameters().device(), train.cuda_graph)
     }
@@ -214,7 +220,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn rate(&self, step: u64) -> f64 {
-        learning_rate(self.settings.optimizer, step, self.settings.steps)
+        self.settings.schedule.rate(step)
     }
 
     fn epoch(&self, step: u64) -> f64 {

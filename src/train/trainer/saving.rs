@@ -4,6 +4,7 @@ use super::{Ending, Trainer};
 use crate::checkpoints::store::Pointer;
 use crate::checkpoints::tensors;
 use crate::runs::atomic;
+use crate::train::ema;
 use crate::train::meter::MeterState;
 use anyhow::Result;
 use serde_json::{Map, json};
@@ -38,6 +39,9 @@ impl Trainer<'_> {
         metadata["step"] = json!(self.state.step);
         tensors::write(&folder.join("model.safetensors"), &self.task.parameters().named(), &metadata)?;
         tensors::write(&folder.join("optimizer.safetensors"), &self.optimizer.state(), &metadata)?;
+        if let Some(average) = self.ema {
+            tensors::write(&folder.join(ema::FILE), &average.state(), &metadata)?;
+        }
         atomic::write_json(&folder.join("state.json"), &self.state)
     }
 }

@@ -8,7 +8,7 @@ use crate::train::options::BestMode;
 use anyhow::Result;
 
 impl Trainer<'_> {
-    /// Measures the validation split; answers whether it is the best so far.
+    /// Measures the validation split, with the weights' average where there is one; answers whether it is the best so far.
     pub(super) fn evaluate(&mut self) -> Result<bool> {
         let bar = std::cell::OnceCell::new();
         let signals = self.signals;
@@ -22,7 +22,12 @@ impl Trainer<'_> {
             },
         };
         // Given up for a signal: a resumed run measures at this step first.
-        let Some(evaluation) = self.task.evaluate(Split::Validation, request)? else { return Ok(false) };
+        let measure = || self.task.evaluate(Split::Validation, request);
+        let evaluation = match self.ema {
+            Some(ema) => ema.instead(measure)?,
+            None => measure(),
+        };
+        let Some(evaluation) = evaluation? else { return Ok(false) };
         let step = self.state.step;
         let extra = self.task.metric_names().iter();
         self.metrics.row(&Row {

@@ -1,6 +1,6 @@
 //! AdamW's state in one buffer for all parameters, which our kernels update.
 
-use super::{Gradients, on_device};
+use super::{Rule, Step};
 use crate::checkpoints::tensors::NamedTensors;
 use crate::kernels::adamw::{Constants, FlatLayout, FlatState};
 use crate::kernels::narrow::NarrowCopies;
@@ -13,6 +13,8 @@ use tch::{Kind, TchError, Tensor, no_grad};
 /// The parameters' numbers moved into one buffer, beside buffers of their moments and of copies in bfloat16.
 pub struct Flat {
     layout: FlatLayout,
+    /// As the layers hold them.
+    parameters: Vec<Tensor>,
     state: FlatState,
     /// Name and shape of each parameter.
     members: Vec<(String, Vec<i64>)>,
@@ -46,7 +48,8 @@ impl Flat {
         let step = Tensor::f_zeros([1], (Kind::Float, first.tensor.device()))?;
         let constants = Constants { betas: options.betas, epsilon: options.eps, clip_norm: 0.0 };
         let members = trained.iter().map(|p| (p.name.clone(), p.tensor.size())).collect();
-        let mut flat = Self { layout, state, members, copies: None, step, constants };
+        let parameters = trained.iter().map(|parameter| parameter.tensor.shallow_clone()).collect();
+        let mut flat = Self { layout, parameters, state, members, copies: None, step, constants };
         flat.take_in(trained);
         flat.refresh()?;
         Ok(Some(flat))
@@ -70,47 +73,28 @@ impl Flat {
         let parts = self.layout.parts(buffer);
         parts.iter().zip(&self.members).map(|(part, (_, shape))| part.view(shape.as_slice())).collect()
     }
+}
 
-    /// See [`AdamW::copies`](super::AdamW::copies).
-    pub fn copies(&self) -> Option<&NarrowCopies> {
-        self.copies.as_ref()
+impl Rule for Flat {
+    fn parameters(&self) -> Vec<Tensor> {
+        self.parameters.iter().map(Tensor::shallow_clone).collect()
     }
 
-    /// See [`AdamW::refresh`](super::AdamW::refresh).
-    ///
-    /// # Errors
-    /// What libtorch reports.
-    pub fn refresh(&self) -> Result<(), TchError> {
-        if let Some(narrow) = &self.state.narrow {
-            narrow.shallow_clone().f_copy_(&self.state.parameters)?;
-        }
+    fn norm(&self, gradients: &[Tensor]) -> Result<Tensor, TchError> {
+        Ok(self.layout.norm(gradients).get(0))
+    }
+
+    /// Clips on the way.
+    fn update(&self, step: &Step<'_>) -> Result<(), TchError> {
+        let constants = Constants { clip_norm: step.clip_norm, ..self.constants };
+        let rate = on_device(step.rate, &self.step);
+        let scalars = [&step.gradients.norm, &self.step, &rate, step.skip];
+        self.layout.update(&self.state, &step.gradients.list, constants, scalars);
         Ok(())
     }
 
-    /// Of gradients in the parameters' order, see [`Gradients::norm`].
-    pub fn norm(&self, gradients: &[Tensor]) -> Tensor {
-        self.layout.norm(gradients).get(0)
-    }
-
-    /// See [`AdamW::update`](super::AdamW::update).
-    ///
-    /// # Errors
-    /// What libtorch reports.
-    pub fn update(
-        &self,
-        Gradients { list, norm }: &Gradients,
-        clip_norm: f64,
-        rate: LearningRate<'_>,
-        skip: &Tensor,
-    ) -> Result<(), TchError> {
-        let constants = Constants { clip_norm, ..self.constants };
-        let rate = on_device(rate, &self.step);
-        self.layout.update(&self.state, list, constants, [norm, &self.step, &rate, skip]);
-        Ok(())
-    }
-
-    /// See [`AdamW::state`](super::AdamW::state). Both counts are one number, a scalar as elsewhere.
-    pub fn state(&self) -> NamedTensors {
+    /// Both counts are one number, a scalar as elsewhere.
+    fn state(&self) -> NamedTensors {
         let mut state = NamedTensors::new();
         let (first, second) = (self.parts(&self.state.first), self.parts(&self.state.second));
         for (((name, _), first), second) in self.members.iter().zip(first).zip(second) {
@@ -121,5 +105,24 @@ impl Flat {
             state.push((format!("updates.{label}"), self.step.get(0)));
         }
         state
+    }
+
+    fn copies(&self) -> Option<&NarrowCopies> {
+        self.copies.as_ref()
+    }
+
+    fn refresh(&self) -> Result<(), TchError> {
+        if let Some(narrow) = &self.state.narrow {
+            narrow.shallow_clone().f_copy_(&self.state.parameters)?;
+        }
+        Ok(())
+    }
+}
+
+/// The scalar that a kernel reads of a rate.
+fn on_device(rate: LearningRate<'_>, like: &Tensor) -> Tensor {
+    match rate {
+        LearningRate::Device(rate) => rate.shallow_clone(),
+        LearningRate::Host(rate) => Tensor::from(rate as f32).to_device(like.device()),
     }
 }

@@ -1,14 +1,11 @@
 //! AdamW's state as one tensor for each parameter.
 
-use super::Gradients;
+use super::{Rule, Step};
 use crate::checkpoints::tensors::NamedTensors;
-use crate::libtorch::optimizer::{self, AdamWConstants, LearningRate};
+use crate::libtorch::optimizer::{self, AdamWConstants};
 use crate::parameters::Parameter;
 use crate::train::options::OptimizerOptions;
 use tch::{Device, Kind, TchError, Tensor};
-
-/// Added to the norm before the division, as PyTorch's `clip_grad_norm_` does.
-const CLIP_EPSILON: f64 = 1e-6;
 
 /// Two groups of parameters: those that decay, and those that do not.
 pub struct Lists {
@@ -40,39 +37,27 @@ impl Lists {
         ];
         Ok(Self { groups })
     }
+}
 
-    /// The parameters, group after group: the order of gradients.
-    pub fn parameters(&self) -> Vec<Tensor> {
+impl Rule for Lists {
+    /// Group after group.
+    fn parameters(&self) -> Vec<Tensor> {
         self.groups.iter().flat_map(|group| &group.parameters).map(Tensor::shallow_clone).collect()
     }
 
-    /// See [`AdamW::update`](super::AdamW::update).
-    ///
-    /// # Errors
-    /// What libtorch reports.
-    pub fn update(
-        &self,
-        Gradients { list, norm }: &Gradients,
-        clip_norm: f64,
-        rate: LearningRate<'_>,
-        skip: &Tensor,
-    ) -> Result<(), TchError> {
-        if clip_norm > 0.0 {
-            let factor = ((norm + CLIP_EPSILON).reciprocal() * clip_norm).clamp_max(1.0);
-            optimizer::scale(list, &factor)?;
-        }
-        let mut rest = &list[..];
+    fn update(&self, step: &Step<'_>) -> Result<(), TchError> {
+        step.clip()?;
+        let mut rest = &step.gradients.list[..];
         for group in self.groups.iter().filter(|group| !group.names.is_empty()) {
             let (own, others) = rest.split_at(group.names.len());
             let lists = [&group.parameters[..], own, &group.first, &group.second];
-            optimizer::fused_adamw(lists, &group.step, rate, group.constants, skip)?;
+            optimizer::fused_adamw(lists, &group.step, step.rate, group.constants, step.skip)?;
             rest = others;
         }
         Ok(())
     }
 
-    /// See [`AdamW::state`](super::AdamW::state).
-    pub fn state(&self) -> NamedTensors {
+    fn state(&self) -> NamedTensors {
         let mut state = NamedTensors::new();
         for (group, label) in self.groups.iter().zip(["decayed", "not_decayed"]) {
             for (i, name) in group.names.iter().enumerate() {
