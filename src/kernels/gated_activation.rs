@@ -56,7 +56,7 @@ impl Kept {
         let upstream = upstream.to_kind(gate.kind());
         let upstream = self.draw.as_ref().map_or_else(|| upstream.shallow_clone(), |draw| draw.apply(&upstream));
         let of_x = &upstream * gate.silu();
-        let of_gate = (upstream * x).silu_backward(&gate);
+        let of_gate = gate.silu_backward(&(upstream * x));
         let sum = |x: &Tensor| Some(x.sum_dim_intlist([0i64].as_slice(), false, None::<Kind>));
         let biases = self.biases.is_some().then(|| [sum(&of_gate), sum(&of_x)]);
         let joined = Tensor::cat(&[of_gate, of_x], 1).to_kind(self.joined.kind());

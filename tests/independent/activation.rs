@@ -13,6 +13,8 @@ pub enum Activation {
     Gelu,
     /// By tanh.
     GeluTanh,
+    /// x / (1 + e⁻ˣ) of a gate, which multiplies the hidden layer (arXiv 2002.05202).
+    Swiglu,
 }
 
 impl Activation {
@@ -22,8 +24,14 @@ impl Activation {
             "relu" => Self::Relu,
             "gelu" => Self::Gelu,
             "gelu-tanh" => Self::GeluTanh,
+            "swiglu" => Self::Swiglu,
             name => panic!("a documented activation, found {name}"),
         }
+    }
+
+    /// Whether it is a gate's function.
+    pub fn gated(self) -> bool {
+        matches!(self, Self::Swiglu)
     }
 
     /// The function's value.
@@ -36,6 +44,7 @@ impl Activation {
                 let inner = (x + S::from(0.044715) * x * x * x) * S::from(FRAC_2_PI.sqrt());
                 x * (one + inner.applied(inner.value().tanh(), inner.value().cosh().powi(-2))) * half
             }
+            Self::Swiglu => x / (one + (S::from(0.0) - x).exp()),
         }
     }
 }
@@ -74,8 +83,15 @@ mod tests {
     }
 
     #[test]
+    fn a_gate_lets_a_share_through_that_grows_with_it() {
+        let share = |x: f64| Activation::Swiglu.of(x) / x;
+        assert!((share(3f64.ln()) - 0.75).abs() < 1e-15 && (share(-3f64.ln()) - 0.25).abs() < 1e-15);
+        assert_eq!(Activation::Swiglu.of(0.0), 0.0);
+    }
+
+    #[test]
     fn the_slopes_are_those_of_the_functions() {
-        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Swiglu] {
             for x in [-3.0, -0.4, 0.7, 2.5] {
                 let slope = activation.of(Dual { value: x, slope: 1.0 }).slope;
                 let difference = (activation.of(x + 1e-5) - activation.of(x - 1e-5)) / 2e-5;

@@ -11,6 +11,18 @@ impl Config {
         Self(text.parse().expect("config.toml is TOML"))
     }
 
+    /// The same experiment but for one key, whose value is TOML.
+    pub fn with(&self, key: &str, value: &str) -> Self {
+        let mut changed = self.0.clone();
+        let mut new: Table = format!("value = {value}").parse().expect("TOML");
+        let (tables, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let table = tables.split('.').filter(|part| !part.is_empty()).fold(&mut changed, |table, part| {
+            table.get_mut(part).and_then(Value::as_table_mut).unwrap_or_else(|| panic!("a table at {key}"))
+        });
+        table.insert(last.to_owned(), new.remove("value").expect("a value"));
+        Self(changed)
+    }
+
     /// The value of a dotted key, where it is given.
     pub fn value(&self, key: &str) -> Option<&Value> {
         let mut parts = key.split('.');
@@ -32,6 +44,11 @@ impl Config {
     pub fn number(&self, key: &str) -> Option<f64> {
         let value = self.value(key)?;
         value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
+    }
+
+    /// A number, or what it is where it is not given.
+    pub fn number_or(&self, key: &str, default: f64) -> f64 {
+        if self.value(key).is_some() { self.required_number(key) } else { default }
     }
 
     /// A list of numbers.

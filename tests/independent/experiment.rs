@@ -43,7 +43,12 @@ impl Experiment {
 
 /// What `synth eval` says of a checkpoint (`best`, `last` or `step-N`) on a split.
 pub fn evaluated(run: &RunFolder, checkpoint: &str, split: &str) -> Value {
-    json(&["eval", text(&run.path), "--checkpoint", checkpoint, "--split", split])
+    evaluated_with(run, &["--checkpoint", checkpoint, "--split", split])
+}
+
+/// What `synth eval` says with these arguments.
+pub fn evaluated_with(run: &RunFolder, arguments: &[&str]) -> Value {
+    json(&[&["eval", text(&run.path)], arguments].concat())
 }
 
 fn json(arguments: &[&str]) -> Value {

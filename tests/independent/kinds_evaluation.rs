@@ -5,7 +5,7 @@ use crate::folder::{Row, RunFolder, number};
 use crate::kinds::reported;
 use crate::number::bfloat16;
 use crate::records::check_records;
-use crate::variants::{DENSE, HYBRIDS, MIXTURES, ROUNDED, TABLES, Variant, experiment};
+use crate::variants::{BLOCKS, DENSE, HYBRIDS, MIXTURES, ROUNDED, TABLES, Variant, experiment};
 
 #[test]
 fn the_losses_of_vanilla_and_dense_attention_agree() {
@@ -20,6 +20,11 @@ fn the_losses_of_tables_and_factors_agree() {
 #[test]
 fn the_losses_of_mixtures_agree() {
     MIXTURES.into_iter().for_each(check);
+}
+
+#[test]
+fn the_losses_of_other_norms_gates_and_positions_agree() {
+    BLOCKS.into_iter().for_each(check);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A few updates of every kind of attention, and of any with dropout of its weights, give the same weights here.
+//! A few updates of every kind of attention, with every kind of block around it and with dropout, give the same
+//! weights here.
 
 use crate::updates::{compare, tiny};
 use crate::variants::Key;
@@ -71,6 +72,56 @@ fn dropout_of_blocks_one_by_one_gives_the_same_weights() {
 #[test]
 fn dropout_in_layers_of_both_sorts_gives_the_same_weights() {
     learns(&[("attention.layers", "[\"random+vanilla\", \"factorized-random\"]"), ("attention.dropout", "0.25")]);
+}
+
+#[test]
+fn dropout_of_gated_activations_after_norms_gives_the_same_weights() {
+    learns(&[
+        ("attention.kind", "\"dense\""),
+        ("model.activation", "\"swiglu\""),
+        ("model.activation_dropout", "0.4"),
+        ("model.dropout", "0.1"),
+        ("model.norm", "\"rms\""),
+        ("model.norm_position", "\"post\""),
+        ("model.positions", "\"relative\""),
+    ]);
+    learns(&[("attention.kind", "\"random\""), ("model.activation_dropout", "0.0"), ("model.dropout", "0.2")]);
+}
+
+#[test]
+fn gated_blocks_with_relative_positions_give_the_same_weights() {
+    learns(&[
+        ("attention.kind", "\"random+vanilla\""),
+        ("attention.mixture.per", "\"head\""),
+        ("model.activation", "\"swiglu\""),
+        ("model.norm", "\"rms\""),
+        ("model.positions", "\"relative\""),
+        ("model.relative_buckets", "4"),
+        ("model.relative_distance", "8"),
+        ("model.init", "\"xavier\""),
+    ]);
+}
+
+#[test]
+fn norms_after_sums_give_the_same_weights() {
+    learns(&[
+        ("attention.kind", "\"factorized-dense\""),
+        ("model.activation", "\"swiglu\""),
+        ("model.norm_position", "\"post\""),
+        ("model.bias", "false"),
+        ("model.tie_embeddings", "false"),
+        ("model.positions", "\"none\""),
+    ]);
+}
+
+#[test]
+fn recomputed_activations_give_the_same_weights() {
+    learns(&[
+        ("train.recompute", "true"),
+        ("attention.kind", "\"random+dense\""),
+        ("model.dropout", "0.2"),
+        ("model.positions", "\"relative\""),
+    ]);
 }
 
 fn learns(keys: &[Key]) {

@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 pub struct Masks {
     /// How likely an attention weight is dropped.
     pub attention: f64,
+    /// How likely an activation of a feed-forward layer is dropped.
+    pub activations: f64,
     /// How likely a number is dropped elsewhere.
     pub model: f64,
     /// K.
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_share_of_dropped_weights_is_the_probability() {
-        let masks = Masks { attention: 0.0, model: 0.0, key: Masks::key(1, 2, 3), sample: 0 };
+        let masks = Masks { attention: 0.0, activations: 0.0, model: 0.0, key: Masks::key(1, 2, 3), sample: 0 };
         let rows = (0..100).map(|row| masks.factors("decoder.layers.0.attention", row, 100, 0.3));
         let dropped = rows.flatten().filter(|factor| *factor == 0.0).count();
         assert!((2_850..3_150).contains(&dropped), "{dropped} of 10 000");

@@ -35,21 +35,29 @@ impl<S: Number> Model<S> {
     /// The logits for the token after each position, `[positions, vocabulary]`, with dropout where there are masks.
     pub fn logits(&self, tokens: &[usize], masks: Option<Masks>) -> Rows<S> {
         let mut stream = self.embedded(tokens);
-        self.drop(&mut stream, "embedding", masks);
+        self.drop(&mut stream, "embedding", masks, |masks| masks.model);
         self.round_stream(&mut stream);
         for (layer, parts) in self.plan.layers.iter().enumerate() {
-            let block = format!("decoder.layers.{layer}");
-            let normalized = self.normalized(&stream, &format!("{block}.attention_norm"));
-            let mut branch = self.attention(&normalized, &format!("{block}.attention"), parts, masks);
-            self.drop(&mut branch, &format!("{block}.attention_dropout"), masks);
-            self.join(&mut stream, &branch);
-            let normalized = self.normalized(&stream, &format!("{block}.feed_forward_norm"));
-            let mut branch = self.feed_forward(&normalized, &format!("{block}.feed_forward"), masks);
-            self.drop(&mut branch, &format!("{block}.feed_forward_dropout"), masks);
-            self.join(&mut stream, &branch);
+            let [attention, feed_forward] =
+                ["attention", "feed_forward"].map(|branch| format!("decoder.layers.{layer}.{branch}"));
+            self.branch(&mut stream, &attention, masks, |rows| self.attention(rows, &attention, parts, masks));
+            self.branch(&mut stream, &feed_forward, masks, |rows| self.feed_forward(rows, &feed_forward, masks));
         }
-        let output = if self.plan.tied { "embedding" } else { "output" };
-        self.projected(&self.normalized(&stream, "decoder.norm"), output)
+        let read = if self.plan.post_norm { stream } else { self.normalized(&stream, "decoder.norm") };
+        self.projected(&read, if self.plan.tied { "embedding" } else { "output" })
+    }
+
+    /// Adds to the stream what a branch of this name makes of it. The branch's norm stands before it or after the sum.
+    fn branch(&self, stream: &mut Rows<S>, name: &str, masks: Option<Masks>, branch: impl Fn(&Rows<S>) -> Rows<S>) {
+        let norm = format!("{name}_norm");
+        let post_norm = self.plan.post_norm;
+        let mut added = if post_norm { branch(stream) } else { branch(&self.normalized(stream, &norm)) };
+        self.drop(&mut added, &format!("{name}_dropout"), masks, |masks| masks.model);
+        self.join(stream, &added);
+        if post_norm {
+            *stream = self.normalized(stream, &norm);
+            self.round_stream(stream);
+        }
     }
 
     fn join(&self, stream: &mut Rows<S>, branch: &Rows<S>) {
@@ -63,12 +71,12 @@ impl<S: Number> Model<S> {
         }
     }
 
-    /// Multiplies the rows of a place by what dropout leaves of them.
-    fn drop(&self, rows: &mut Rows<S>, place: &str, masks: Option<Masks>) {
+    /// Multiplies the rows of a place by what dropout with one of the masks' probabilities leaves of them.
+    pub fn drop(&self, rows: &mut Rows<S>, place: &str, masks: Option<Masks>, probability: impl Fn(&Masks) -> f64) {
         let Some(masks) = masks else { return };
         for (position, row) in rows.iter_mut().enumerate() {
             let number = masks.sample * self.plan.max_length + position;
-            let factors = masks.factors(place, number, row.len(), masks.model);
+            let factors = masks.factors(place, number, row.len(), probability(&masks));
             row.iter_mut().zip(factors).for_each(|(x, factor)| *x = *x * S::from(factor));
         }
     }
@@ -83,27 +91,12 @@ impl<S: Number> Model<S> {
                 Positions::Sinusoidal => {
                     embedded * S::from((width as f64).sqrt()) + S::from(wave(position, entry, width))
                 }
-                Positions::None => embedded,
+                Positions::Relative(_) | Positions::None => embedded,
             }
         };
         let row =
             |(position, token): (usize, &usize)| (0..width).map(|entry| element(position, *token, entry)).collect();
         tokens.iter().enumerate().map(row).collect()
-    }
-
-    fn normalized(&self, rows: &Rows<S>, name: &str) -> Rows<S> {
-        let gain = &self.weights[&format!("{name}.weight")];
-        let bias = self.weights.get(&format!("{name}.bias"));
-        let bias = |entry: usize| bias.map_or(S::from(0.0), |bias| bias[entry]);
-        let normalized = |row: &Vec<S>| {
-            let count = S::from(row.len() as f64);
-            let mean = sum(row.iter().copied()) / count;
-            let variance = sum(row.iter().map(|x| (*x - mean) * (*x - mean))) / count;
-            let deviation = (variance + S::from(1e-5)).sqrt();
-            let entry = |(entry, (x, gain)): (usize, (&S, &S))| (*x - mean) / deviation * *gain + bias(entry);
-            row.iter().zip(gain).enumerate().map(entry).collect()
-        };
-        rows.iter().map(normalized).collect()
     }
 
     /// x·Wᵀ, with the bias where there is one; b₁ of `dense` is added elsewhere.
@@ -114,7 +107,7 @@ impl<S: Number> Model<S> {
     }
 
     /// x·Wᵀ of rounded operands, each number through `finish` with its column and rounded in the end.
-    fn products(&self, rows: &Rows<S>, name: &str, finish: impl Fn(S, usize) -> S) -> Rows<S> {
+    pub fn products(&self, rows: &Rows<S>, name: &str, finish: impl Fn(S, usize) -> S) -> Rows<S> {
         let round = self.round;
         let rounded = |values: &[S]| values.iter().map(|x| round(*x)).collect::<Vec<S>>();
         let weight = rounded(&self.weights[&format!("{name}.weight")]);
@@ -125,28 +118,17 @@ impl<S: Number> Model<S> {
         };
         rows.iter().map(projected).collect()
     }
-
-    /// Both biases join products that are rounded already; the second sum, which joins the stream, is not rounded.
-    fn feed_forward(&self, rows: &Rows<S>, name: &str, masks: Option<Masks>) -> Rows<S> {
-        let biased = |layer: &str, rows: &Rows<S>| {
-            let bias = self.weights.get(&format!("{name}.{layer}.bias"));
-            let mut products = self.products(rows, &format!("{name}.{layer}"), |product, _| product);
-            for row in bias.map(|_| &mut products).into_iter().flatten() {
-                row.iter_mut().zip(bias.into_iter().flatten()).for_each(|(x, bias)| *x = *x + *bias);
-            }
-            products
-        };
-        let mut hidden = biased("input", rows);
-        hidden.iter_mut().flatten().for_each(|x| *x = self.plan.activation.of((self.round)(*x)));
-        self.drop(&mut hidden, name, masks);
-        biased("output", &hidden)
-    }
 }
 
 /// −log of the softmax of a row of logits at the target.
 pub fn negative_log_likelihood<S: Number>(logits: &[S], target: usize) -> S {
-    let largest = S::from(logits.iter().map(|logit| logit.value()).fold(f64::NEG_INFINITY, f64::max));
-    sum(logits.iter().map(|logit| (*logit - largest).exp())).ln() + largest - logits[target]
+    logarithm_of_sum(logits) - logits[target]
+}
+
+/// The logarithm of the sum of e to each number.
+pub fn logarithm_of_sum<S: Number>(numbers: &[S]) -> S {
+    let largest = S::from(numbers.iter().map(|number| number.value()).fold(f64::NEG_INFINITY, f64::max));
+    sum(numbers.iter().map(|number| (*number - largest).exp())).ln() + largest
 }
 
 fn wave(position: usize, entry: usize, width: usize) -> f64 {

@@ -3,6 +3,8 @@
 use crate::activation::Activation;
 use crate::config::Config;
 use crate::kinds::{Part, of_layers};
+use crate::norm::Norm;
+use crate::relative::Buckets;
 
 /// How a position enters the model.
 #[derive(Clone, Copy, PartialEq)]
@@ -11,8 +13,47 @@ pub enum Positions {
     Learned,
     /// Sines and cosines.
     Sinusoidal,
+    /// A bias of scores by distance.
+    Relative(Buckets),
     /// Not at all.
     None,
+}
+
+impl Positions {
+    fn new(config: &Config) -> Self {
+        match config.required_text("model.positions") {
+            "learned" => Self::Learned,
+            "sinusoidal" => Self::Sinusoidal,
+            "relative" => Self::Relative(Buckets {
+                count: config.required_count("model.relative_buckets"),
+                distance: config.required_count("model.relative_distance"),
+            }),
+            "none" => Self::None,
+            positions => panic!("documented positions, found {positions}"),
+        }
+    }
+}
+
+/// `model.init`.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Start {
+    /// By the number of inputs.
+    FanIn,
+    /// GPT-2's.
+    Gpt2,
+    /// Uniform, by the numbers of inputs and outputs.
+    Xavier,
+}
+
+impl Start {
+    fn named(name: &str) -> Self {
+        match name {
+            "fan-in" => Self::FanIn,
+            "gpt2" => Self::Gpt2,
+            "xavier" => Self::Xavier,
+            name => panic!("a documented start, found {name}"),
+        }
+    }
 }
 
 /// The sizes and choices of a model.
@@ -40,8 +81,12 @@ pub struct Plan {
     pub tied: bool,
     /// Whether norms and feed-forward layers have biases.
     pub biases: bool,
-    /// Whether linear layers start as GPT-2's.
-    pub gpt2_start: bool,
+    /// How linear layers and embeddings start.
+    pub start: Start,
+    /// The kind of the norms.
+    pub norm: Norm,
+    /// Whether norms stand after the sums with the stream, not before the layers.
+    pub post_norm: bool,
     /// Whether the residual stream is rounded as operands of products are.
     pub narrow_stream: bool,
     /// The choices within the attention.
@@ -80,12 +125,6 @@ impl Plan {
         let heads = config.required_count("model.heads");
         let head_width = config.count("model.head_width").unwrap_or(width / heads);
         let max_length = config.required_count("model.max_length");
-        let positions = match config.required_text("model.positions") {
-            "learned" => Positions::Learned,
-            "sinusoidal" => Positions::Sinusoidal,
-            "none" => Positions::None,
-            positions => panic!("documented positions, found {positions}"),
-        };
         Self {
             vocabulary,
             width,
@@ -94,11 +133,13 @@ impl Plan {
             feed_forward: config.count("model.d_ff").unwrap_or(4 * width),
             max_length,
             layers: of_layers(config),
-            positions,
+            positions: Positions::new(config),
             activation: Activation::named(config.required_text("model.activation")),
             tied: config.required_choice("model.tie_embeddings"),
             biases: config.required_choice("model.bias"),
-            gpt2_start: config.required_text("model.init") == "gpt2",
+            start: Start::named(config.required_text("model.init")),
+            norm: Norm::named(config.required_text("model.norm")),
+            post_norm: config.required_text("model.norm_position") == "post",
             narrow_stream: config.required_text("model.residual_stream") == "bfloat16",
             attention: Attention::new(config, head_width, max_length),
         }

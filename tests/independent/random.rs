@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Start};
 
 /// The values that a tensor of this name and shape starts with.
 pub fn initial(plan: &Plan, seed: u64, name: &str, shape: &[usize]) -> Vec<f64> {
@@ -16,21 +16,53 @@ pub fn initial(plan: &Plan, seed: u64, name: &str, shape: &[usize]) -> Vec<f64> 
     if [".bias", ".b2", ".mixture"].iter().any(|end| name.ends_with(end)) {
         return vec![0.0; count];
     }
-    let deviation = deviation(plan, name, shape);
     let hash = Sha256::digest(format!("{seed} init {name}"));
     let start = u64::from_le_bytes(*hash.first_chunk().expect("32 bytes"));
     let mut generator = ChaCha8Rng::seed_from_u64(start);
-    let mut draw = || deviation * Distribution::<f64>::sample(&StandardNormal, &mut generator);
+    let spread = Spread::of(plan, name, shape);
+    let mut draw = || match spread {
+        Spread::Normal(deviation) => deviation * Distribution::<f64>::sample(&StandardNormal, &mut generator),
+        // The upper 53 bits, as a share of 1.
+        Spread::Uniform(limit) => limit * (2.0 * (generator.next_u64() >> 11) as f64 / 2f64.powi(53) - 1.0),
+    };
     (0..count).map(|_| draw()).collect()
 }
+
+/// How the values of a tensor are spread around 0.
+#[derive(Clone, Copy)]
+enum Spread {
+    /// With a standard deviation.
+    Normal(f64),
+    /// Up to a limit.
+    Uniform(f64),
+}
+
+impl Spread {
+    fn of(plan: &Plan, name: &str, shape: &[usize]) -> Self {
+        let embedding = ["embedding.weight", "positions.weight", "output.weight"].contains(&name);
+        let projection = (name.ends_with(".weight") || name.ends_with(".dense.w2")) && name != RELATIVE;
+        match plan.start {
+            Start::Xavier if embedding => Self::Normal((plan.width as f64).powf(-0.5)),
+            Start::Xavier if projection => {
+                // Rows are outputs; of W₂ each head's.
+                let [outputs, inputs] = shape[shape.len() - 2..] else { panic!("two axes of {name}") };
+                Self::Uniform((6.0 / (inputs + outputs) as f64).sqrt())
+            }
+            _ => Self::Normal(deviation(plan, name, shape)),
+        }
+    }
+}
+
+/// The name of the table of relative positions.
+pub const RELATIVE: &str = "decoder.relative_positions.weight";
 
 fn deviation(plan: &Plan, name: &str, shape: &[usize]) -> f64 {
     let [random, fixed, factorized] = plan.attention.init_stds;
     let inputs = shape[shape.len() - 1] as f64;
-    let linear = if plan.gpt2_start { 0.02 } else { inputs.powf(-0.5) };
+    let linear = if plan.start == Start::Gpt2 { 0.02 } else { inputs.powf(-0.5) };
     let ends_with = |end| name.ends_with(end);
     match name {
-        "embedding.weight" | "positions.weight" | "output.weight" => 0.02,
+        "embedding.weight" | "positions.weight" | "output.weight" | RELATIVE => 0.02,
         _ if ends_with(".attention.random.r") => random,
         _ if ends_with(".fixed-random.r") => fixed,
         _ if ends_with(".r1") || ends_with(".r2") => (factorized * factorized / inputs).powf(0.25),

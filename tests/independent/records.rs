@@ -8,6 +8,7 @@ use crate::data::split_text;
 use crate::folder::RunFolder;
 use crate::kinds::Part;
 use crate::plan::Plan;
+use crate::random::RELATIVE;
 use crate::shapes::{Shapes, trained};
 
 /// Compares them with what follows from the run's configuration and texts.
@@ -25,7 +26,7 @@ pub fn check_records(run: &RunFolder, what: &str) {
     for (part, expected) in [
         ("total", count(&shapes, |_| true)),
         ("trainable", count(&shapes, trained)),
-        ("attention", count(&shapes, |name| name.contains(".attention."))),
+        ("attention", count(&shapes, |name| name.contains(".attention.") || name == RELATIVE)),
         ("embedding", count(&shapes, |name| embedding.contains(&name))),
     ] {
         assert_eq!(environment["parameters"][part], expected, "{what}: parameters, {part}");
@@ -58,6 +59,11 @@ pub fn dropout(config: &Config) -> f64 {
     config.number("attention.dropout").unwrap_or_else(|| config.required_number("model.dropout"))
 }
 
+/// The probability with which an activation of a feed-forward layer is dropped.
+pub fn activation_dropout(config: &Config) -> f64 {
+    config.number("model.activation_dropout").unwrap_or_else(|| config.required_number("model.dropout"))
+}
+
 /// The blocks of a micro-batch.
 pub fn micro_batch(config: &Config, plan: &Plan) -> usize {
     let by_tokens = config.count("train.batch_tokens").map(|tokens| tokens / plan.max_length);
@@ -69,7 +75,7 @@ pub fn micro_batch(config: &Config, plan: &Plan) -> usize {
 fn forward_per_token(plan: &Plan, micro_batch: usize) -> f64 {
     let projects = |name: &str| match name {
         "embedding.weight" => plan.tied,
-        "positions.weight" => false,
+        "positions.weight" | RELATIVE => false,
         _ => name.ends_with(".weight") && !name.ends_with("norm.weight"),
     };
     let projections = count(&plan.shapes(), projects);

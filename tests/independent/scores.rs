@@ -28,7 +28,10 @@ impl<S: Number> Model<S> {
         let weights = self.mixture(name, parts.len());
         let parts: Vec<Score<S>> =
             parts.iter().zip(weights).map(|(part, weights)| self.part(*part, &site, weights)).collect();
-        let score = |head, p, q| parts.iter().fold(S::from(0.0), |sum, part| sum + part(head, p, q));
+        let score = |head, p, q| {
+            let mixed = parts.iter().fold(S::from(0.0), |sum, part| sum + part(head, p, q));
+            self.relative(head, p, q).map_or(mixed, |bias| mixed + bias)
+        };
         let triangle = |head| (0..rows.len()).map(|p| (0..=p).map(|q| score(head, p, q)).collect()).collect();
         (0..self.plan.heads).map(triangle).collect()
     }

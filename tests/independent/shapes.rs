@@ -1,7 +1,9 @@
 //! The tensors of `model.safetensors`.
 
 use crate::kinds::Part;
+use crate::norm::Norm;
 use crate::plan::{Plan, Positions};
+use crate::random::RELATIVE;
 
 /// Names and shapes of tensors.
 pub type Shapes = Vec<(String, Vec<usize>)>;
@@ -18,11 +20,14 @@ impl Plan {
             self.norm(&mut shapes, &format!("{block}.attention_norm"));
             self.attention(&mut shapes, &format!("{block}.attention"), parts);
             self.norm(&mut shapes, &format!("{block}.feed_forward_norm"));
-            let [input, output] = ["input", "output"].map(|part| format!("{block}.feed_forward.{part}"));
-            linear(&mut shapes, &input, [self.feed_forward, self.width], self.biases);
-            linear(&mut shapes, &output, [self.width, self.feed_forward], self.biases);
+            self.feed_forward_shapes(&mut shapes, &format!("{block}.feed_forward"));
         }
-        self.norm(&mut shapes, "decoder.norm");
+        if let Positions::Relative(buckets) = self.positions {
+            shapes.push((RELATIVE.to_owned(), vec![buckets.count, self.heads]));
+        }
+        if !self.post_norm {
+            self.norm(&mut shapes, "decoder.norm");
+        }
         if !self.tied {
             shapes.push(("output.weight".to_owned(), vec![self.vocabulary, self.width]));
         }
@@ -31,9 +36,18 @@ impl Plan {
 
     fn norm(&self, shapes: &mut Shapes, name: &str) {
         shapes.push((format!("{name}.weight"), vec![self.width]));
-        if self.biases {
+        if self.biases && self.norm == Norm::Layer {
             shapes.push((format!("{name}.bias"), vec![self.width]));
         }
+    }
+
+    fn feed_forward_shapes(&self, shapes: &mut Shapes, name: &str) {
+        let wide = [self.feed_forward, self.width];
+        linear(shapes, &format!("{name}.input"), wide, self.biases);
+        if self.activation.gated() {
+            linear(shapes, &format!("{name}.gate"), wide, self.biases);
+        }
+        linear(shapes, &format!("{name}.output"), [self.width, self.feed_forward], self.biases);
     }
 
     fn attention(&self, shapes: &mut Shapes, name: &str, parts: &[Part]) {

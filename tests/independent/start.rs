@@ -54,6 +54,42 @@ fn the_initial_weights_of_every_part_follow_from_seed_and_name() {
     check_start(&[&all[..], &[shared, ("model.init", "\"gpt2\""), ("train.precision", "\"fp32\"")]].concat());
 }
 
+#[test]
+fn the_initial_weights_of_a_uniform_start_follow_from_seed_and_name() {
+    let all = ("attention.kind", "\"vanilla+dense+factorized-dense+random+factorized-random\"");
+    for (precision, positions, norm, tied) in
+        [("fp64", "learned", "rms", "false"), ("fp32", "relative", "layer", "true")]
+    {
+        let [precision, positions, norm] = [precision, positions, norm].map(|text| format!("{text:?}"));
+        check_start(&[
+            all,
+            ("attention.bias", "true"),
+            ("attention.dense.hidden", "3"),
+            ("model.init", "\"xavier\""),
+            ("model.positions", &positions),
+            ("model.norm", &norm),
+            ("model.norm_position", "\"post\""),
+            ("model.activation", "\"swiglu\""),
+            ("model.tie_embeddings", tied),
+            ("train.precision", &precision),
+        ]);
+    }
+}
+
+#[test]
+fn relative_positions_start_alike_whatever_else_starts() {
+    for init in ["\"fan-in\"", "\"gpt2\""] {
+        check_start(&[
+            ("model.init", init),
+            ("model.positions", "\"relative\""),
+            ("model.relative_buckets", "6"),
+            ("model.relative_distance", "20"),
+            ("model.activation", "\"swiglu\""),
+            ("train.precision", "\"fp64\""),
+        ]);
+    }
+}
+
 /// Compares all tensors of a run that changed none.
 fn check_start(keys: &[(&str, &str)]) {
     let common = [("seed", "77"), ("model.max_length", "9"), ("train.steps", "1")];

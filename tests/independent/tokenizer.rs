@@ -6,7 +6,7 @@ use serde_json::Value;
 pub enum Tokenizer {
     /// A token per byte of UTF-8.
     Byte,
-    /// A token per character; the vocabulary's entry 0 is the unknown one.
+    /// A token per character; the vocabulary's entry 0 is the unknown one, its last ones may stand for no text.
     Char(Vec<String>),
 }
 
@@ -17,8 +17,9 @@ impl Tokenizer {
         match json["kind"].as_str() {
             Some("byte") => Self::Byte,
             Some("char") => {
-                let entries = json["vocabulary"].as_array().expect("a vocabulary");
-                Self::Char(entries.iter().map(|entry| entry.as_str().expect("a text").to_owned()).collect())
+                let entries = json["vocabulary"].as_array().expect("a vocabulary").iter();
+                let special = json["special"].as_array().into_iter().flatten();
+                Self::Char(entries.chain(special).map(|entry| entry.as_str().expect("a text").to_owned()).collect())
             }
             kind => panic!("a documented tokenizer, found {kind:?}"),
         }
@@ -29,6 +30,14 @@ impl Tokenizer {
         match self {
             Self::Byte => 256,
             Self::Char(vocabulary) => vocabulary.len(),
+        }
+    }
+
+    /// The token `</s>`, which a run on records has.
+    pub fn end(&self) -> usize {
+        match self {
+            Self::Char(vocabulary) if vocabulary.last().is_some_and(|entry| entry == "</s>") => vocabulary.len() - 1,
+            _ => panic!("a vocabulary of characters and </s>"),
         }
     }
 

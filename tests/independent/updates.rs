@@ -1,21 +1,21 @@
-//! Updates of a tiny model, computed again from the initial weights on: the gradient by dual numbers, then clipping
-//! and AdamW.
+//! Updates of a tiny model, computed again from the initial weights on: what is read, the gradient, and what the
+//! optimizer makes of it.
 
 use std::collections::BTreeMap;
 
-use crate::adamw::{Settings, State, Values};
 use crate::config::Config;
 use crate::data::split_text;
 use crate::experiment::Experiment;
 use crate::folder::{Row, RunFolder, Tensor, number};
+use crate::gradient::Descent;
 use crate::kinds::reported;
 use crate::masks::Masks;
-use crate::measure::{Block, blocks, mean_loss};
-use crate::model::Model;
-use crate::number::Dual;
+use crate::measure::{Block, blocks};
+use crate::objective::Objective;
+use crate::optimizer::{Settings, State};
 use crate::plan::Plan;
 use crate::random::{initial, order};
-use crate::records::{dropout, micro_batch};
+use crate::records::{activation_dropout, dropout, micro_batch};
 use crate::shapes::trained;
 use crate::text::sentences;
 
@@ -56,26 +56,30 @@ pub fn stream(run: &RunFolder) -> Vec<usize> {
 pub fn compare(run: &RunFolder, steps: usize, blocks_per_update: usize) {
     let config = run.config();
     let plan = Plan::new(&config, run.tokenizer().vocabulary_size());
-    let settings = Settings::new(&config, steps);
+    let (settings, objective) = (Settings::new(&config, steps), Objective::new(&config));
     let stream = stream(run);
     let blocks = blocks(&stream, plan.max_length);
     assert!(blocks.last().is_some_and(|last| last.targets.len() < plan.max_length), "the last block is shorter");
     let mut reading = (0..).flat_map(|epoch| order(SEED, epoch, blocks.len())).map(|block| blocks[block]);
     let mut state = State::new(initial_weights(&plan));
     let mut rows = run.rows("train").into_iter();
-    let (mut nats, mut targets, mut tokens) = (0.0, 0, 0);
+    let (mut nats, mut minimised, mut targets, mut tokens) = (0.0, 0.0, 0, 0);
     for step in 1..=steps {
         let batch = masked(reading.by_ref().take(blocks_per_update), &config, &plan, step - 1);
-        let (loss, gradient) = gradient(&plan, &state.weights, &batch);
-        let grad_norm = state.update(&settings, step, &gradient);
+        let descent = Descent::of(&plan, &state.weights, objective, &batch);
+        let grad_norm = state.update(&settings, step, &descent.gradient);
         let count: usize = batch.iter().map(|block| block.targets.len()).sum();
-        (nats, targets, tokens) = (nats + loss * count as f64, targets + count, tokens + count);
+        (nats, targets, tokens) = (nats + descent.loss * count as f64, targets + count, tokens + count);
+        minimised += descent.objective * count as f64;
         if step % 2 == 0 || step == steps {
             let row = rows.next().expect("a row per two updates and one at the end");
             let loss = nats / targets as f64;
             let epoch = (step * blocks_per_update) as f64 / blocks.len() as f64;
-            compare_row(&row, [step as f64, epoch, tokens as f64, loss, settings.rate(step), grad_norm]);
-            (nats, targets) = (0.0, 0);
+            compare_row(&row, [step as f64, epoch, tokens as f64, loss, settings.schedule.rate(step), grad_norm]);
+            if objective.differs() {
+                near(number(&row, "objective"), minimised / targets as f64, 1e-11, "objective");
+            }
+            (nats, minimised, targets) = (0.0, 0.0, 0);
         }
     }
     assert!(rows.next().is_none(), "no more updates than {steps}");
@@ -85,14 +89,15 @@ pub fn compare(run: &RunFolder, steps: usize, blocks_per_update: usize) {
 /// The blocks of an update, counted from 0, with their masks.
 fn masked<'a>(blocks: impl Iterator<Item = Block<'a>>, config: &Config, plan: &Plan, update: usize) -> Vec<Block<'a>> {
     let (attention, micro_batch) = (dropout(config), micro_batch(config, plan));
-    let model = config.required_number("model.dropout");
+    let (activations, model) = (activation_dropout(config), config.required_number("model.dropout"));
     let masks = |index: usize| Masks {
         attention,
+        activations,
         model,
         key: Masks::key(SEED, update, index / micro_batch),
         sample: index % micro_batch,
     };
-    let masks = |index| (attention.max(model) > 0.0).then(|| masks(index));
+    let masks = |index| (attention.max(activations).max(model) > 0.0).then(|| masks(index));
     blocks.enumerate().map(|(index, block)| Block { masks: masks(index), ..block }).collect()
 }
 
@@ -109,24 +114,31 @@ fn compare_state(run: &RunFolder, state: &State, steps: usize) {
     let metadata = run.metadata(&checkpoint);
     assert_eq!((metadata["format"].as_u64(), metadata["step"].as_u64()), (Some(1), Some(steps as u64)));
     assert_eq!(metadata["kind"], reported(&run.config()));
-    let model = run.tensors(&checkpoint, "model");
-    let optimizer = run.tensors(&checkpoint, "optimizer");
-    assert_eq!(optimizer.len(), 2 * model.keys().filter(|name| trained(name)).count() + 2);
-    for group in ["decayed", "not_decayed"] {
-        assert_eq!(optimizer[&format!("updates.{group}")].values, [steps as f64]);
+    compare_tensors(&run.tensors(&checkpoint, "model"), &state.weights);
+    let mut optimizer = run.tensors(&checkpoint, "optimizer");
+    let counts = if run.config().required_text("optimizer.kind") == "adamw" {
+        &["updates.decayed", "updates.not_decayed"][..]
+    } else {
+        &["updates"]
+    };
+    for count in counts {
+        assert_eq!(optimizer.remove(*count).expect("a count of updates").values, [steps as f64]);
     }
-    for (name, tensor) in &state.weights {
-        if !trained(name) {
-            assert_eq!(&model[name], tensor, "{name}");
-            continue;
-        }
-        let moments = [("first_moment", &state.first_moment), ("second_moment", &state.second_moment)];
-        let moments = moments.map(|(moment, values)| (&optimizer[&format!("{moment}.{name}")], &values[name]));
-        for (theirs, ours) in [(&model[name], &tensor.values)].into_iter().chain(moments) {
-            assert_eq!(theirs.shape, tensor.shape, "{name}");
-            for (theirs, ours) in theirs.values.iter().zip(ours) {
-                near(*theirs, *ours, 1e-11, name);
-            }
+    compare_tensors(&optimizer, &state.moments.0);
+    if run.config().number_or("train.ema", 0.0) > 0.0 {
+        let trained = state.average.clone().into_iter().filter(|(name, _)| trained(name));
+        compare_tensors(&run.tensors(&checkpoint, "ema"), &trained.collect());
+    }
+}
+
+/// Compares tensors by name; those that are not trained are the same.
+fn compare_tensors(theirs: &BTreeMap<String, Tensor>, ours: &BTreeMap<String, Tensor>) {
+    assert_eq!(theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>());
+    for (name, ours) in ours {
+        let theirs = &theirs[name];
+        assert_eq!(theirs.shape, ours.shape, "{name}");
+        for (theirs, ours) in theirs.values.iter().zip(&ours.values) {
+            near(*theirs, *ours, if trained(name) { 1e-11 } else { 0.0 }, name);
         }
     }
 }
@@ -137,24 +149,6 @@ fn initial_weights(plan: &Plan) -> BTreeMap<String, Tensor> {
         (name, Tensor { kind: safetensors::Dtype::F64, shape, values })
     };
     plan.shapes().into_iter().map(tensor).collect()
-}
-
-/// The mean loss over all targets of some blocks, and its gradient: one forward pass per weight.
-fn gradient(plan: &Plan, weights: &BTreeMap<String, Tensor>, batch: &[Block]) -> (f64, Values) {
-    let values = |tensor: &Tensor| tensor.values.iter().map(|value| Dual::from(*value)).collect();
-    let duals = weights.iter().map(|(name, tensor)| (name.clone(), values(tensor))).collect();
-    let mut model: Model<Dual> = Model { plan: plan.clone(), weights: duals, round: |x| x };
-    let loss = mean_loss(&model, batch).value;
-    let mut slope = |name: &String, index: usize| {
-        model.weights.get_mut(name).expect("a weight")[index].slope = 1.0;
-        let slope = mean_loss(&model, batch).slope;
-        model.weights.get_mut(name).expect("a weight")[index].slope = 0.0;
-        slope
-    };
-    let slopes = |(name, tensor): (&String, &Tensor)| {
-        (name.clone(), (0..tensor.values.len()).map(|index| slope(name, index)).collect())
-    };
-    (loss, weights.iter().filter(|(name, _)| trained(name)).map(slopes).collect())
 }
 
 fn near(theirs: f64, ours: f64, bound: f64, what: &str) {

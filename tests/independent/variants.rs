@@ -81,6 +81,49 @@ pub const MIXTURES: [Variant; 8] = [
     &[("attention.kind", "\"fixed-random+factorized-random\""), ("attention.mixture.weights", "\"sum\"")],
 ];
 
+/// Blocks with other norms, gates and positions.
+pub const BLOCKS: [Variant; 5] = [
+    &[
+        ("attention.kind", "\"vanilla\""),
+        ("model.positions", "\"relative\""),
+        ("model.norm", "\"rms\""),
+        ("model.activation", "\"swiglu\""),
+    ],
+    &[
+        ("attention.kind", "\"dense\""),
+        ("model.positions", "\"relative\""),
+        ("model.relative_buckets", "7"),
+        ("model.relative_distance", "12"),
+        ("model.norm_position", "\"post\""),
+        ("attention.dense.bias", "true"),
+    ],
+    &[
+        ("attention.layers", "[\"random\", \"random+vanilla\"]"),
+        ("model.positions", "\"relative\""),
+        ("model.relative_distance", "20"),
+        ("model.norm_position", "\"post\""),
+        ("model.norm", "\"rms\""),
+        ("model.init", "\"xavier\""),
+    ],
+    &[
+        ("attention.kind", "\"factorized-random\""),
+        ("model.positions", "\"relative\""),
+        ("model.relative_buckets", "5"),
+        ("model.relative_distance", "16"),
+        ("model.activation", "\"swiglu\""),
+        ("model.bias", "false"),
+        ("model.tie_embeddings", "false"),
+    ],
+    &[
+        ("attention.kind", "\"factorized-dense\""),
+        ("model.positions", "\"sinusoidal\""),
+        ("model.activation", "\"swiglu\""),
+        ("model.norm_position", "\"post\""),
+        ("model.init", "\"xavier\""),
+        ("model.d_ff", "7"),
+    ],
+];
+
 /// Models whose layers differ.
 pub const HYBRIDS: [Variant; 2] = [
     &[

@@ -1,0 +1,111 @@
+//! A training repeated from its first checkpoint and its log of batches, and how far synth's is from it.
+
+use std::collections::BTreeMap;
+
+use crate::config::Config;
+use crate::data::split_text;
+use crate::folder::{RunFolder, Tensor, number};
+use crate::gradient::Descent;
+use crate::lines::records;
+use crate::logged::{LoggedRow, MicroBatch, micro_batches};
+use crate::measure::{Block, blocks, mean_loss};
+use crate::model::Model;
+use crate::objective::Objective;
+use crate::optimizer::{Settings, State};
+use crate::plan::Plan;
+use crate::shapes::trained;
+
+/// The largest difference, as a share of what exceeds 1, by what differs.
+pub type Differences = BTreeMap<String, f64>;
+
+/// Repeats a run by an experiment, its own or one that is changed on purpose. Only losses, weights and what else the run
+/// wrote in float64 are compared.
+pub fn differences(run: &RunFolder, config: &Config) -> Differences {
+    let plan = Plan::new(config, run.tokenizer().vocabulary_size());
+    let steps = config.required_count("train.steps");
+    let (settings, objective) = (Settings::new(config, steps), Objective::new(config));
+    let mut state = State::new(run.tensors("step-0", "model"));
+    let (stream, _) = rows(run, config, "train");
+    let (batches, logged) = (micro_batches(run), run.rows("train"));
+    assert_eq!(logged.len(), steps, "a row per update");
+    let mut differences = Differences::new();
+    for (step, row) in (1..).zip(&logged) {
+        let batch = read(&batches, &stream, step);
+        let descent = Descent::of(&plan, &state.weights, objective, &batch);
+        let norm = state.update(&settings, step, &descent.gradient);
+        for (column, ours) in [("loss", descent.loss), ("grad_norm", norm), ("lr", settings.schedule.rate(step))] {
+            differ(&mut differences, column, number(row, column), ours);
+        }
+        if objective.differs() {
+            differ(&mut differences, "objective", number(row, "objective"), descent.objective);
+        } else {
+            assert_eq!(row["objective"], "", "no other objective than the loss");
+        }
+    }
+    compare_end(&mut differences, run, config, (&plan, &state));
+    differences
+}
+
+/// The stream of a split, and the rows that it is cut into.
+pub fn rows(run: &RunFolder, config: &Config, split: &str) -> (Vec<usize>, Vec<LoggedRow>) {
+    let (tokenizer, text) = (run.tokenizer(), split_text(config, split));
+    let length = config.required_count("model.max_length");
+    if config.text("data.rows") == Some("records") {
+        return records(&tokenizer, &text, length);
+    }
+    let stream = tokenizer.tokens(&text);
+    let row =
+        |(number, block): (usize, Block)| LoggedRow { number, offset: number * length, targets: block.targets.len() };
+    let rows = blocks(&stream, length).into_iter().enumerate().map(row).collect();
+    (stream, rows)
+}
+
+/// What an update read: all rows of all its micro-batches.
+fn read<'a>(batches: &[MicroBatch], stream: &'a [usize], step: usize) -> Vec<Block<'a>> {
+    let batches = batches.iter().filter(|batch| batch.step == step);
+    batches.flat_map(|batch| &batch.rows).map(|row| row.block(stream)).collect()
+}
+
+/// The weights, moments and averages after the last update, and the validation loss of whichever weights it takes.
+fn compare_end(differences: &mut Differences, run: &RunFolder, config: &Config, (plan, state): (&Plan, &State)) {
+    let checkpoint = run.checkpoint("last");
+    compare_tensors(differences, &run.tensors(&checkpoint, "model"), &state.weights);
+    let mut moments = run.tensors(&checkpoint, "optimizer");
+    moments.retain(|name, _| !name.starts_with("updates"));
+    compare_tensors(differences, &moments, &state.moments.0);
+    let averaged = config.number_or("train.ema", 0.0) > 0.0;
+    if averaged {
+        let mut ours = state.average.clone();
+        ours.retain(|name, _| trained(name));
+        compare_tensors(differences, &run.tensors(&checkpoint, "ema"), &ours);
+    }
+    let weights = if averaged { &state.average } else { &state.weights };
+    let values = weights.iter().map(|(name, tensor)| (name.clone(), tensor.values.clone())).collect();
+    let model: Model<f64> = Model { plan: plan.clone(), weights: values, round: |x| x };
+    let (stream, rows) = rows(run, config, "validation");
+    let blocks: Vec<Block> = rows.into_iter().map(|row| row.block(&stream)).collect();
+    let validated = run.rows("validation");
+    let row = validated.last().expect("an evaluation at the end");
+    differ(differences, "validation", number(row, "loss"), mean_loss(&model, &blocks));
+}
+
+fn compare_tensors(differences: &mut Differences, theirs: &BTreeMap<String, Tensor>, ours: &BTreeMap<String, Tensor>) {
+    assert_eq!(theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>());
+    for (name, ours) in ours {
+        assert_eq!(theirs[name].shape, ours.shape, "{name}");
+        theirs[name]
+            .values
+            .iter()
+            .zip(&ours.values)
+            .for_each(|(theirs, ours)| differ(differences, name, *theirs, *ours));
+    }
+}
+
+/// Notes a difference; one that is no number counts as the largest.
+fn differ(differences: &mut Differences, what: &str, theirs: f64, ours: f64) {
+    let difference = (theirs - ours).abs() / ours.abs().max(1.0);
+    let largest = differences.entry(what.to_owned()).or_insert(0.0);
+    if difference.is_nan() || difference > *largest {
+        *largest = if difference.is_nan() { f64::INFINITY } else { difference };
+    }
+}
