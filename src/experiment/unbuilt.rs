@@ -6,9 +6,8 @@ use super::explain::names_of;
 use super::keys::find;
 use super::provenance::Provenance;
 use crate::attention::Kind;
-use crate::model::options::{Activation, Architecture, Norm, NormPosition, Positions};
+use crate::model::options::Architecture;
 use crate::tasks::options::TaskKind;
-use crate::train::options::{OptimizerKind, ScheduleKind};
 use anyhow::Result;
 use toml::{Table, Value};
 
@@ -85,12 +84,6 @@ fn built(key: &str) -> Vec<String> {
     match key {
         "task.kind" => names_of::<TaskKind>(),
         "model.architecture" => names_of::<Architecture>(),
-        "model.norm" => names_of::<Norm>(),
-        "model.norm_position" => names_of::<NormPosition>(),
-        "model.activation" => names_of::<Activation>(),
-        "model.positions" => names_of::<Positions>(),
-        "optimizer.kind" => names_of::<OptimizerKind>(),
-        "optimizer.schedule.kind" => names_of::<ScheduleKind>(),
         _ => names_of::<Kind>(),
     }
 }

@@ -140,6 +140,13 @@ fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         let what = format!("found {}, expected an even width for model.positions = \"sinusoidal\"", model.d_model);
         return Err(origins.refusal_of(&["model.d_model", "model.positions"], what));
     }
+    if model.positions == Positions::Relative && model.relative_distance <= model.relative_buckets / 2 {
+        let what = format!(
+            "found {}, expected more than half of model.relative_buckets = {}: each of the nearer half is one distance",
+            model.relative_distance, model.relative_buckets
+        );
+        return Err(origins.refusal_of(&["model.relative_distance", "model.relative_buckets"], what));
+    }
     let precision = experiment.train.precision;
     if model.residual_stream == ResidualStream::Bfloat16 && precision != Precision::Bf16 {
         let what = format!(

@@ -47,6 +47,18 @@ fn heads_divide_the_width_unless_theirs_is_given() {
 }
 
 #[test]
+fn buckets_of_distances_reach_beyond_the_nearer_half() {
+    let relative = ["model.positions=relative", "model.relative_buckets=8"];
+    read(LEAST, &[&relative[..], &["model.relative_distance=5"]].concat()).unwrap();
+    assert_eq!(
+        refused(&[&relative[..], &["model.relative_distance=4"]].concat()),
+        "--set model.relative_distance=4: found 4, expected more than half of model.relative_buckets = 8: each of the \
+         nearer half is one distance"
+    );
+    assert!(refused(&["model.relative_buckets=1"]).contains("model.relative_buckets"));
+}
+
+#[test]
 fn a_stream_in_bfloat16_is_for_products_in_it() {
     let stream = "model.residual_stream=bfloat16";
     let experiment = read(LEAST, &[stream, "train.precision=bf16"]).unwrap();
