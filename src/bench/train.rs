@@ -39,10 +39,10 @@ pub struct Updates {
 /// change nothing, so that their time would be none of training.
 pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
     let parameters = Parameters::new(SEED, device, cell.train.precision.stored());
-    let options = (&cell.model, &cell.attention);
-    let task = RandomText::new(parameters, options, cell.vocabulary, cell.batch as usize, SEED)?;
+    let (options, objective) = ((&cell.model, &cell.attention), cell.train.objective());
+    let task = RandomText::new(parameters, options, objective, cell.vocabulary, cell.batch as usize, SEED)?;
     let optimizer = AdamW::new(task.parameters(), &cell.optimizer, cell.train.precision.compute())?;
-    let mut meter = Meter::new(device, MeterState::default());
+    let mut meter = Meter::new(device, MeterState::start(objective));
     let mut stepper = Stepper::new(update(cell, &task, &optimizer), course(cell), device, !cell.eager)?;
     let mut updates = Loaded { stepper: &mut stepper, meter: &mut meter, device };
     let loaded = cell.timing.measure(&mut updates)?;
@@ -72,7 +72,7 @@ fn update<'a>(cell: &Cell, task: &'a RandomText, optimizer: &'a AdamW) -> Update
 fn course(cell: &Cell) -> Course {
     let (optimizer, steps) = (cell.optimizer.clone(), cell.train.steps.unwrap_or(u64::MAX));
     let rate = Box::new(move |step| learning_rate(&optimizer, step + 1, steps));
-    Course { seed: SEED, accumulate: cell.train.accumulate as u64, first: 0, end: u64::MAX, rate }
+    Course { seed: SEED, accumulate: cell.train.accumulate as u64, first: 0, end: u64::MAX, rate, log: false }
 }
 
 fn attention_path(cell: &Cell, task: &RandomText) -> Result<String> {

@@ -3,7 +3,7 @@
 use super::output::{print, print_json, thousands};
 use super::setup;
 use super::trained::Trained;
-use crate::checkpoints::store::name_of;
+use crate::checkpoints::Chosen;
 use crate::cli::{EvalArguments, SplitChoice};
 use crate::data::{datasets, splits};
 use crate::runs::{Environment, RunFolder, Split, atomic};
@@ -20,7 +20,7 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
         refuse!("--set {other}: a trained model takes other data only, expected a key such as data.validation");
     }
     let trained = Trained::open(&arguments.run, &arguments.set, arguments.device, arguments.checkpoint.as_deref())?;
-    let Trained { folder, experiment, device, step } = &trained;
+    let Trained { folder, experiment, device, chosen } = &trained;
     splits::check(&experiment.data, &datasets::root())?;
     let split = match arguments.split {
         SplitChoice::Validation => Split::Validation,
@@ -41,7 +41,7 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
         trained.load_weights(task.parameters())?;
         evaluate(task.as_ref(), split, experiment.train.precision.compute(), &signals)
     })?;
-    let record = record(folder, *step, split, sha256, &evaluation);
+    let record = record(folder, chosen, split, sha256, &evaluation);
     let file = folder.eval_dir().join(format!("{}.json", split.name()));
     std::fs::create_dir_all(folder.eval_dir()).with_context(|| format!("cannot write {}", file.display()))?;
     if let Some(predictions) = &evaluation.predictions {
@@ -79,11 +79,11 @@ fn evaluate(task: &dyn Task, split: Split, compute: tch::Kind, signals: &Signals
 }
 
 /// The content of `eval/<split>.json`.
-fn record(folder: &RunFolder, step: u64, split: Split, sha256: Option<String>, evaluation: &Evaluation) -> Value {
-    json!({
+fn record(folder: &RunFolder, chosen: &Chosen, split: Split, sha256: Option<String>, evaluation: &Evaluation) -> Value {
+    let mut record = json!({
         "run": folder.name(),
-        "checkpoint": name_of(step),
-        "step": step,
+        "checkpoint": chosen.name(),
+        "step": chosen.step(),
         "split": split.name(),
         "tokens": evaluation.tokens,
         "loss": evaluation.loss,
@@ -92,7 +92,11 @@ fn record(folder: &RunFolder, step: u64, split: Split, sha256: Option<String>, e
         "bits_per_byte": evaluation.bits_per_byte,
         "metrics": evaluation.metrics,
         "signature": { "text_sha256": sha256 },
-    })
+    });
+    if let Some(averaged) = chosen.averaged() {
+        record["averaged"] = averaged.into();
+    }
+    record
 }
 
 fn report(arguments: &EvalArguments, folder: &RunFolder, mut record: Value, evaluation: &Evaluation) -> Result<()> {

@@ -3,7 +3,6 @@
 use super::output::{print_json, print_whole};
 use super::trained::Trained;
 use super::{prompts, setup};
-use crate::checkpoints::store::name_of;
 use crate::cli::GenerateArguments;
 use crate::data::options::RowKind;
 use crate::data::tokenizer::{Special, Tokenizer};
@@ -33,6 +32,7 @@ pub fn run(arguments: &GenerateArguments) -> Result<()> {
         sampling: sampling(arguments),
         excluded: tokenizer.unknown(),
         seed: arguments.seed.unwrap_or(trained.experiment.seed),
+        graphs: true,
     };
     let expected = prompts.len() as u64 * u64::from(arguments.samples);
     // A model of records knows where one begins and ends.
@@ -132,8 +132,8 @@ fn record(
 ) -> Value {
     json!({
         "run": trained.folder.path().display().to_string(),
-        "checkpoint": name_of(trained.step),
-        "step": trained.step,
+        "checkpoint": trained.chosen.name(),
+        "step": trained.chosen.step(),
         "seed": generator.seed,
         "temperature": generator.sampling.temperature,
         "top_k": arguments.top_k,

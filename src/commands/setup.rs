@@ -67,9 +67,10 @@ pub fn task(
     match experiment.task.kind {
         TaskKind::LanguageModeling => {
             let corpus = corpus(experiment, splits, tokenizer)?;
-            let (options, graphs) = ((&experiment.model, &experiment.attention), experiment.train.cuda_graph);
+            let options = (&experiment.model, &experiment.attention);
+            let training = (experiment.train.objective(), experiment.train.cuda_graph);
             let tokenizer = tokenizer.tokenizer.clone();
-            Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, corpus, graphs)?))
+            Ok(Box::new(LanguageModeling::new(parameters, options, tokenizer, corpus, training)?))
         }
     }
 }

@@ -1,8 +1,7 @@
 //! A run that was trained, opened to be used.
 
 use super::setup;
-use crate::checkpoints::store::{Pointer, name_of, step_of};
-use crate::checkpoints::{Checkpoints, tensors};
+use crate::checkpoints::{Checkpoints, Choice, Chosen, mean};
 use crate::cli::DeviceChoice;
 use crate::data::tokenizer::StoredTokenizer;
 use crate::experiment::{self, Experiment};
@@ -13,7 +12,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use tch::Device;
 
-/// A trained run, one of its checkpoints, and where to compute.
+/// A trained run, one of its checkpoints or the mean of several, and where to compute.
 pub struct Trained {
     /// The run's folder.
     pub folder: RunFolder,
@@ -21,8 +20,8 @@ pub struct Trained {
     pub experiment: Experiment,
     /// Where to compute.
     pub device: Device,
-    /// The step of the checkpoint.
-    pub step: u64,
+    /// The checkpoint, or several whose mean is meant.
+    pub chosen: Chosen,
 }
 
 impl Trained {
@@ -34,8 +33,8 @@ impl Trained {
         let folder = RunFolder::open(run)?;
         let experiment = experiment::load_for_evaluation(&folder.config(), sets)?.experiment;
         let device = crate::device::resolve(device)?;
-        let step = chosen_step(&folder, checkpoint)?;
-        Ok(Self { folder, experiment, device, step })
+        let chosen = choose(&folder, experiment.train.average, checkpoint)?;
+        Ok(Self { folder, experiment, device, chosen })
     }
 
     /// What the run's text was cut with.
@@ -51,37 +50,32 @@ impl Trained {
     /// # Errors
     /// Weights that are damaged or belong to another model.
     pub fn load_weights(&self, parameters: &Parameters) -> Result<()> {
-        let checkpoint = Checkpoints::new(self.folder.checkpoints()).path(self.step)?;
+        let files = self.chosen.files(&Checkpoints::new(self.folder.checkpoints()), "model.safetensors")?;
         let hint = "choose another with --checkpoint, or train anew";
-        tensors::read_into(&checkpoint.join("model.safetensors"), &parameters.named())
-            .with_context(|| format!("cannot use {}; {hint}", name_of(self.step)))
+        mean::read_mean_into(&files, &parameters.named())
+            .with_context(|| format!("cannot use {}; {hint}", self.chosen.name()))
     }
 }
 
-/// The checkpoint asked for; by default the best, else the last.
-fn chosen_step(folder: &RunFolder, choice: Option<&str>) -> Result<u64> {
-    let checkpoints = Checkpoints::new(folder.checkpoints());
-    let step = match choice {
-        None => match checkpoints.pointed(Pointer::Best)? {
-            None => checkpoints.pointed(Pointer::Last)?,
-            best => best,
-        },
-        Some("best") => checkpoints.pointed(Pointer::Best)?,
-        Some("last") => checkpoints.pointed(Pointer::Last)?,
-        Some(name) => match step_of(name) {
-            Some(step) => match checkpoints.path(step) {
-                Ok(_) => Some(step),
-                Err(error) => refuse!("--checkpoint {name}: {error:#}"),
-            },
-            None => refuse!("--checkpoint {name}: expected best, last or a name such as step-100"),
+/// The checkpoint asked for; by default the mean that the run asks for, else the best, else the last.
+fn choose(folder: &RunFolder, average: usize, name: Option<&str>) -> Result<Chosen> {
+    let (choice, asked) = match name {
+        None if average > 0 => {
+            let asked = format!("train.average = {average} of this run (--checkpoint chooses another)");
+            (Some(Choice::Average(average)), asked)
+        }
+        None => (None, String::new()),
+        Some(name) => match name.parse() {
+            Ok(choice) => (Some(choice), format!("--checkpoint {name}")),
+            Err(expected) => refuse!("--checkpoint {name}: {expected}"),
         },
     };
-    match step {
-        Some(step) => Ok(step),
+    match Checkpoints::new(folder.checkpoints()).choose(choice, &asked)? {
+        Some(chosen) => Ok(chosen),
         None => refuse!(
             "{} has no checkpoint {}yet: train it first",
             folder.path().display(),
-            choice.map_or(String::new(), |name| format!("{name:?} "))
+            name.map_or(String::new(), |name| format!("{name:?} "))
         ),
     }
 }

@@ -13,15 +13,7 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 /// Keys and tables.
-const KEYS: &[&str] = &[
-    "tokenizer.joint",
-    "model.encoder_layers",
-    "model.decoder_layers",
-    "train.init_from",
-    "train.average",
-    "train.recompute",
-    "decode",
-];
+const KEYS: &[&str] = &["tokenizer.joint", "model.encoder_layers", "model.decoder_layers", "train.recompute", "decode"];
 
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[

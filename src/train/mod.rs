@@ -1,6 +1,7 @@
 //! The training loop and its parts.
 
 pub mod meter;
+pub mod objective;
 pub mod optimizer;
 pub mod options;
 pub mod precision;

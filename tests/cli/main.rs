@@ -1,15 +1,21 @@
 //! The command line as a user types it: what works, what is refused and how, and full and read-only disks.
 
 mod arguments;
+mod batches;
 mod bench;
 mod configurations;
 mod disks;
 mod evaluation;
+mod events;
 mod folders;
 mod generation;
+mod initial;
+mod objective;
 mod output;
 mod place;
+mod samples;
 mod sweeps;
+mod tensorboard;
 mod texts;
 mod tokenizers;
 mod training;
