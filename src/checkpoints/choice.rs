@@ -78,9 +78,10 @@ impl Checkpoints {
     /// A refusal of a step that is not there, or of a mean of more than there are; files that are damaged.
     pub fn choose(&self, choice: Option<Choice>, asked: &str) -> Result<Option<Chosen>> {
         let step = match choice {
-            None => self
-                .pointed(Pointer::Best)
-                .and_then(|best| best.map_or_else(|| self.pointed(Pointer::Last), |best| Ok(Some(best))))?,
+            None => match self.pointed(Pointer::Best)? {
+                None => self.pointed(Pointer::Last)?,
+                best => best,
+            },
             Some(Choice::Best) => self.pointed(Pointer::Best)?,
             Some(Choice::Last) => self.pointed(Pointer::Last)?,
             Some(Choice::Step(step)) => match self.path(step) {

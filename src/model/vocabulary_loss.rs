@@ -36,8 +36,8 @@ impl Loss {
     }
 }
 
-/// The sums over rows of `−log softmax(x·tableᵀ)[target]` and of the `objective`. With the row's logits z over V ids, lse =
-/// log Σ exp(z), smoothing e and z-loss c the latter is (1 − e)·(lse − z[target]) + e·(lse − Σ z / V) + c·lse².
+/// The sums over rows of `−log softmax(x·tableᵀ)[target]` and of the `objective`. With a row's logits z over V ids, lse =
+/// log Σ exp(z), smoothing e and z-loss c the latter is `(1 − e)·(lse − z[target]) + e·(lse − Σ z / V) + c·lse²`.
 ///
 /// `x` is `[tokens, d_model]`, `table` `[vocabulary, d_model]`, `targets` int64 `[tokens]`, negative where a row does
 /// not count. Products take operands of the pass's kind, the logits' gradient rounded to it once; logits, softmax, loss
