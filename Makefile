@@ -18,11 +18,12 @@ clippy = $(cargo) clippy --all-targets $(release)
 synth = $(or $(CARGO_TARGET_DIR),target)/release/synth
 
 .NOTPARALLEL:
-.PHONY: help setup build data demo ablate-kinds bench test test-gpu lint clean
-.PHONY: libtorch binary sources format checks
+.PHONY: help setup build data demo bench test test-gpu lint clean
+.PHONY: ablate-kinds ablate-lm1b ablate-lm1b-small ablate-c4 ablate-c4-small
+.PHONY: libtorch binary sources descriptions format checks
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo 'With CUDA=1 or CUDA=0: libtorch with or without CUDA, else as there is an NVIDIA driver.'
 	@echo 'With ARGS="...": more arguments, as in make demo ARGS="--set train.steps=100".'
 
@@ -39,6 +40,18 @@ demo: sources ## Train two kinds of attention on real text and compare them
 
 ablate-kinds: binary ## Train every attention on Tiny Shakespeare (its text: see experiments/tinyshakespeare)
 	$(synth) ablate experiments/tinyshakespeare/kinds.toml $(ARGS)
+
+ablate-lm1b: binary ## Table 2's language models at full size: days on a GPU (its text: see experiments/lm1b)
+	$(synth) ablate experiments/lm1b/table-2.toml $(ARGS)
+
+ablate-lm1b-small: descriptions ## The same kinds on sentences of package descriptions, on two CPU cores
+	$(synth) ablate experiments/lm1b/small.toml $(ARGS)
+
+ablate-c4: binary ## The C4 table's kinds at full size: weeks on a GPU (its text: see experiments/c4)
+	$(synth) ablate experiments/c4/kinds.toml $(ARGS)
+
+ablate-c4-small: sources ## The same kinds on rust-sources, on two CPU cores
+	$(synth) ablate experiments/c4/small.toml $(ARGS)
 
 bench: binary ## Time training steps on this machine; ARGS="--help" lists what else
 	$(synth) bench $(ARGS)
@@ -65,6 +78,9 @@ binary: libtorch
 
 sources: binary
 	$(synth) data fetch rust-sources
+
+descriptions: binary
+	$(synth) data fetch debian-descriptions-en-de
 
 format: libtorch
 	$(cargo) fmt --check
