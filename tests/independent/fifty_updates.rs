@@ -7,7 +7,7 @@ use crate::folder::RunFolder;
 use crate::logged::micro_batches;
 use crate::plan::Plan;
 use crate::random::{initial, order};
-use crate::repetition::{SHAKEN, differences, rows};
+use crate::repetition::{differences, rows};
 use crate::text::sentences;
 use crate::variants::Key;
 
@@ -58,8 +58,7 @@ fn check(keys: &[Key]) {
     check_start(&run, keys);
     check_order(&run, keys);
     for (what, difference) in differences(&run, &run.config()) {
-        let bound = if what.starts_with(SHAKEN) { 1e-5 } else { 1e-8 };
-        assert!(difference <= bound, "{keys:?}: {what} differs by {difference:e}");
+        assert!(difference <= 1e-8, "{keys:?}: {what} differs by {difference:e}");
     }
 }
 

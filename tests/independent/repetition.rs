@@ -15,7 +15,7 @@ use crate::optimizer::{Settings, State};
 use crate::plan::Plan;
 use crate::shapes::trained;
 
-/// The largest difference, as a share of what exceeds 1, by what differs.
+/// The largest difference, by what differs.
 pub type Differences = BTreeMap<String, f64>;
 
 /// Repeats a run by an experiment, its own or one that is changed on purpose. Only losses, weights and what else the run
@@ -90,38 +90,20 @@ fn compare_end(differences: &mut Differences, run: &RunFolder, config: &Config, 
 }
 
 fn compare_tensors(differences: &mut Differences, theirs: &BTreeMap<String, Tensor>, ours: &BTreeMap<String, Tensor>) {
-    for name in theirs.keys().filter(|name| !ours.contains_key(*name)).chain(ours.keys()) {
-        differ(
-            differences,
-            &format!("the presence of {name}"),
-            f64::from(u8::from(theirs.contains_key(name))),
-            f64::from(u8::from(ours.contains_key(name))),
-        );
+    for name in theirs.keys().chain(ours.keys()) {
+        let [theirs, ours] = [theirs, ours].map(|tensors| f64::from(u8::from(tensors.contains_key(name))));
+        differ(differences, &format!("the presence of {name}"), theirs, ours);
     }
     for (name, ours) in ours.iter().filter(|(name, _)| theirs.contains_key(*name)) {
         assert_eq!(theirs[name].shape, ours.shape, "{name}");
-        let what = if shaken(name) { format!("{SHAKEN}{name}") } else { name.clone() };
-        theirs[name]
-            .values
-            .iter()
-            .zip(&ours.values)
-            .for_each(|(theirs, ours)| differ(differences, &what, *theirs, *ours));
+        let pairs = theirs[name].values.iter().zip(&ours.values);
+        pairs.for_each(|(theirs, ours)| differ(differences, name, *theirs, *ours));
     }
-}
-
-/// Before the names of tensors in which rounding may grow.
-pub const SHAKEN: &str = "rounding in ";
-
-/// Whether softmax does not see all of a tensor: a bias of all keys, or in R₁ the first position, which sees itself
-/// alone. Such a gradient is 0 but for rounding, and of that adafactor makes steps, which count in the tensor's root mean
-/// square.
-fn shaken(name: &str) -> bool {
-    ["attention.key.bias", "factorized-random.r1"].iter().any(|end| name.ends_with(end))
 }
 
 /// Notes a difference; one that is no number counts as the largest.
 fn differ(differences: &mut Differences, what: &str, theirs: f64, ours: f64) {
-    let difference = (theirs - ours).abs() / ours.abs().max(1.0);
+    let difference = (theirs - ours).abs();
     let largest = differences.entry(what.to_owned()).or_insert(0.0);
     if difference.is_nan() || difference > *largest {
         *largest = if difference.is_nan() { f64::INFINITY } else { difference };
