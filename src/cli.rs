@@ -128,7 +128,7 @@ pub struct EvalArguments {
     /// The split to measure
     #[arg(long, default_value = "validation")]
     pub split: SplitChoice,
-    /// best, last or step-N [default: best, else last]
+    /// best, last, step-N, or average:N, the mean of the newest N [default: average:N of train.average, else best, else last]
     #[arg(long, value_name = "CHECKPOINT")]
     pub checkpoint: Option<String>,
     /// The weights to use: trained, or ema, their moving average [default: ema where the run has it (train.ema)]
@@ -177,7 +177,7 @@ pub struct GenerateArguments {
     /// Seed of the draws [default: the run's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// best, last or step-N [default: best, else last]
+    /// best, last, step-N, or average:N, the mean of the newest N [default: average:N of train.average, else best, else last]
     #[arg(long, value_name = "CHECKPOINT")]
     pub checkpoint: Option<String>,
     /// The weights to use: trained, or ema, their moving average [default: ema where the run has it (train.ema)]

@@ -175,6 +175,27 @@ fn killed_within_an_accumulation_all_that_is_kept_ends_in_the_same_bytes() {
 }
 
 #[test]
+fn killed_runs_that_write_all_there_is_end_in_the_same_bytes() {
+    let bench = Bench::new(60);
+    let keys =
+        ["label_smoothing=0.1", "z_loss=0.001", "log_batches=true", "save_initial=true", "samples=1", "average=2"];
+    let sets = keys.map(|key| format!("train.{key}"));
+    let more = [&sets[..], &["train.tensorboard=true".into()]].concat();
+    let more: Vec<&str> = more.iter().flat_map(|set| ["--set", set.as_str()]).collect();
+    bench.train("straight", &more);
+    train_under_fire(&bench, "killed", &more, 6, 31);
+    bench.assert_equal("killed", "straight");
+    let read = |run: &str, file: &str| fs::read_to_string(bench.run_folder(run).join(file)).unwrap();
+    assert!(read("killed", "batches.jsonl") == read("straight", "batches.jsonl"));
+    let samples = |run: &str| {
+        let events = read(run, "metrics.jsonl");
+        events.lines().filter(|line| line.contains("\"event\":\"sample\"")).map(str::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(samples("killed"), samples("straight"));
+    assert!(bench.run_folder("killed").join("checkpoints/step-0/model.safetensors").exists());
+}
+
+#[test]
 fn fewer_steps_and_the_rest_equal_all_steps() {
     let bench = Bench::new(30);
     // The rate must not depend on the number of steps.

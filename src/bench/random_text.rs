@@ -6,9 +6,10 @@ use crate::data::order::TrainOrder;
 use crate::data::rows::Rows;
 use crate::data::tokens::Tokens;
 use crate::kernels::dropout::DropoutKey;
+use crate::kernels::vocabulary_loss::Objective;
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
-use crate::model::vocabulary_loss::vocabulary_loss;
+use crate::model::vocabulary_loss::{Loss, vocabulary_loss};
 use crate::parameters::Parameters;
 use crate::randomness::derive;
 use crate::runs::Split;
@@ -26,6 +27,7 @@ const BATCHES: usize = 8;
 pub struct RandomText {
     parameters: Parameters,
     model: Decoder,
+    objective: Objective,
     batches: Arc<TrainOrder>,
 }
 
@@ -38,6 +40,7 @@ impl RandomText {
     pub fn new(
         mut parameters: Parameters,
         (model, attention): (&ModelOptions, &AttentionOptions),
+        objective: Objective,
         vocabulary: i64,
         rows: usize,
         seed: u64,
@@ -46,7 +49,7 @@ impl RandomText {
         let tokens = Tokens::of(&tokens(seed, vocabulary, BATCHES * rows * block + 1));
         let batches = Arc::new(TrainOrder::of_blocks(Rows::blocks(tokens, block)?, rows, seed));
         let model = Decoder::new(&mut parameters, model, attention, vocabulary);
-        Ok(Self { parameters, model, batches })
+        Ok(Self { parameters, model, objective, batches })
     }
 
     /// The same, whose model keeps less and computes more if `on`: see [`Decoder::with_recompute`].
@@ -83,10 +86,10 @@ impl Task for RandomText {
         (rows as u64, length as u64)
     }
 
-    fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Tensor> {
+    fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Loss> {
         let [inputs, targets] = arrays else { unreachable!("a batch of two arrays") };
         let hidden = self.model.hidden(inputs, pass)?.flatten(0, 1);
-        Ok(vocabulary_loss(&hidden, self.model.output(), &targets.view([-1]), pass)?)
+        Ok(vocabulary_loss(&hidden, self.model.output(), &targets.view([-1]), self.objective, pass)?)
     }
 
     fn metric_names(&self) -> &'static [&'static str] {
@@ -126,11 +129,12 @@ mod tests {
     fn untrained_the_loss_is_that_of_a_guess() {
         let model = ModelOptions { layers: 1, d_model: 8, heads: 2, max_length: 16, ..Default::default() };
         let parameters = Parameters::new(1, Device::Cpu, Kind::Float);
-        let text = RandomText::new(parameters, (&model, &AttentionOptions::default()), 7, 3, 1).unwrap();
+        let options = (&model, &AttentionOptions::default());
+        let text = RandomText::new(parameters, options, Objective::default(), 7, 3, 1).unwrap();
         let batch = text.batches().micro_batch(9).unwrap();
         let arrays: Vec<Tensor> =
             batch.arrays.iter().map(|array| Tensor::from_slice(&array.values).view(array.shape.as_slice())).collect();
-        let loss = text.loss(&arrays, Pass::evaluation(Kind::Float)).unwrap().double_value(&[]);
+        let loss = text.loss(&arrays, Pass::evaluation(Kind::Float)).unwrap().nats.double_value(&[]);
         assert_eq!(batch.target_tokens, 48);
         approx::assert_abs_diff_eq!(loss / 48.0, 7f64.ln(), epsilon = 0.05);
     }

@@ -40,12 +40,12 @@ pub struct Updates {
 /// change nothing, so that their time would be none of training.
 pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
     let parameters = Parameters::new(SEED, device, cell.train.precision.stored());
-    let options = (&cell.model, &cell.attention);
-    let task = RandomText::new(parameters, options, cell.vocabulary, cell.batch as usize, SEED)?;
+    let (options, objective) = ((&cell.model, &cell.attention), cell.train.objective());
+    let task = RandomText::new(parameters, options, objective, cell.vocabulary, cell.batch as usize, SEED)?;
     let task = task.with_recompute(cell.train.recompute);
     let optimizer = Optimizer::new(task.parameters(), &cell.optimizer, cell.train.precision.compute())?;
     let ema = Ema::new(task.parameters(), cell.train.ema)?;
-    let mut meter = Meter::new(device, MeterState::default());
+    let mut meter = Meter::new(device, MeterState::start(objective));
     let mut stepper = Stepper::new(update(cell, &task, (&optimizer, ema.as_ref())), course(cell), device, !cell.eager)?;
     let mut updates = Loaded { stepper: &mut stepper, meter: &mut meter, device };
     let loaded = cell.timing.measure(&mut updates)?;
@@ -76,7 +76,7 @@ fn update<'a>(cell: &Cell, task: &'a RandomText, (optimizer, ema): (&'a Optimize
 fn course(cell: &Cell) -> Course {
     let schedule = Schedule::new(&cell.optimizer, cell.model.d_model, cell.train.steps.unwrap_or(u64::MAX));
     let rate = Box::new(move |step| schedule.rate(step + 1));
-    Course { seed: SEED, accumulate: cell.train.accumulate as u64, first: 0, end: u64::MAX, rate }
+    Course { seed: SEED, accumulate: cell.train.accumulate as u64, first: 0, end: u64::MAX, rate, log: false }
 }
 
 fn attention_path(cell: &Cell, task: &RandomText) -> Result<String> {

@@ -39,6 +39,11 @@ impl Checkpoints {
         Self { folder }
     }
 
+    /// Where they lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Writes the checkpoint of `step`: `fill` writes its files into a folder aside, which is then synced and
     /// renamed, and `last` names it. At every moment `last` names a whole checkpoint.
     ///
@@ -136,7 +141,7 @@ impl Checkpoints {
         steps
     }
 
-    fn listing(&self) -> String {
+    pub(super) fn listing(&self) -> String {
         let names: Vec<String> = self.steps().into_iter().map(name_of).collect();
         if names.is_empty() { "none".into() } else { names.join(", ") }
     }

@@ -3,13 +3,13 @@
 
 use crate::runs::regular;
 use anyhow::{Context, Result, bail, ensure};
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors, View};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
 /// Tensors by name.
@@ -76,16 +76,9 @@ impl View for TensorOnDevice<'_> {
 /// # Errors
 /// One line that names the file and the first thing that does not fit.
 pub fn read_into(path: &Path, into: &[(String, Tensor)]) -> Result<()> {
-    let file = regular::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let held = SafeTensors::deserialize(&file)
-        .map_err(|error| anyhow::anyhow!("{} is damaged or no safetensors file: {error}", path.display()))?;
-    check_names(&held, into).with_context(|| format!("{} does not fit this model", path.display()))?;
-    let loaded = into.iter().map(|(name, tensor)| {
-        let view = held.tensor(name).with_context(|| format!("{} lacks {name}", path.display()))?;
-        compare(name, &view, tensor).with_context(|| format!("{} does not fit this model", path.display()))?;
-        Ok(Tensor::f_from_data_size(view.data(), &tensor.size(), tensor.kind())?)
-    });
-    let loaded = loaded.collect::<Result<Vec<_>>>()?;
+    let held = Held::read(path)?;
+    held.check(into)?;
+    let loaded = into.iter().map(|(name, _)| held.tensor(name)).collect::<Result<Vec<_>>>()?;
     let _no_grad = tch::no_grad_guard();
     for ((_, tensor), values) in into.iter().zip(&loaded) {
         tensor.shallow_clone().f_copy_(values)?;
@@ -93,8 +86,71 @@ pub fn read_into(path: &Path, into: &[(String, Tensor)]) -> Result<()> {
     Ok(())
 }
 
-fn check_names(held: &SafeTensors<'_>, wanted: &[(String, Tensor)]) -> Result<()> {
-    let held: BTreeSet<&str> = held.names().into_iter().collect();
+/// A file of tensors, read and whole.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    metadata: Metadata,
+    /// Where in the bytes the numbers begin.
+    begin: usize,
+}
+
+impl Held {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// One line that names a file that is not there or damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = regular::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let (header, metadata) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| anyhow::anyhow!("{} is damaged or no safetensors file: {error}", path.display()))?;
+        // Behind the header's length, 8 bytes, and the header.
+        Ok(Self { path: path.to_owned(), bytes, metadata, begin: 8 + header })
+    }
+
+    /// Refuses a file that does not hold exactly the names, shapes and kinds of `wanted`.
+    ///
+    /// # Errors
+    /// One line that names the file and the first thing that does not fit.
+    pub fn check(&self, wanted: &[(String, Tensor)]) -> Result<()> {
+        let fits = check_names(&self.names(), wanted)
+            .and_then(|()| wanted.iter().try_for_each(|(name, tensor)| compare(name, self.info(name)?, tensor)));
+        fits.with_context(|| format!("{} does not fit this model", self.path.display()))
+    }
+
+    /// The names of its tensors, in the file's order.
+    pub fn names(&self) -> Vec<String> {
+        self.metadata.offset_keys()
+    }
+
+    /// The shape of a tensor, where there is one of that name.
+    pub fn shape(&self, name: &str) -> Option<Vec<i64>> {
+        self.metadata.info(name).map(shape)
+    }
+
+    /// A tensor on the CPU.
+    ///
+    /// # Errors
+    /// A name that the file lacks; a kind that is not stored.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let info = self.info(name)?;
+        let (begin, end) = info.data_offsets;
+        let data = &self.bytes[self.begin + begin..self.begin + end];
+        Ok(Tensor::f_from_data_size(data, &shape(info), kind(info.dtype)?)?)
+    }
+
+    fn info(&self, name: &str) -> Result<&TensorInfo> {
+        self.metadata.info(name).with_context(|| format!("{} lacks {name}", self.path.display()))
+    }
+}
+
+fn shape(info: &TensorInfo) -> Vec<i64> {
+    info.shape.iter().map(|&n| n as i64).collect()
+}
+
+fn check_names(held: &[String], wanted: &[(String, Tensor)]) -> Result<()> {
+    let held: BTreeSet<&str> = held.iter().map(String::as_str).collect();
     let wanted: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     if let Some(name) = wanted.difference(&held).next() {
         bail!("it lacks the tensor {name} (and {} more)", wanted.difference(&held).count() - 1);
@@ -105,11 +161,10 @@ fn check_names(held: &SafeTensors<'_>, wanted: &[(String, Tensor)]) -> Result<()
     Ok(())
 }
 
-fn compare(name: &str, held: &TensorView<'_>, wanted: &Tensor) -> Result<()> {
-    let shape: Vec<usize> = wanted.size().iter().map(|&n| n as usize).collect();
-    ensure!(held.shape() == shape, "{name} has shape {:?}, expected {shape:?}", held.shape());
+fn compare(name: &str, held: &TensorInfo, wanted: &Tensor) -> Result<()> {
+    ensure!(shape(held) == wanted.size(), "{name} has shape {:?}, expected {:?}", held.shape, wanted.size());
     let kind = dtype(wanted.kind())?;
-    ensure!(held.dtype() == kind, "{name} is {:?}, expected {kind:?}", held.dtype());
+    ensure!(held.dtype == kind, "{name} is {:?}, expected {kind:?}", held.dtype);
     Ok(())
 }
 
@@ -120,6 +175,17 @@ fn dtype(kind: Kind) -> Result<Dtype> {
         Kind::BFloat16 => Dtype::BF16,
         Kind::Int64 => Dtype::I64,
         other => bail!("tensors of kind {other:?} are not stored"),
+    })
+}
+
+/// The kind that [`dtype`] stores so.
+fn kind(dtype: Dtype) -> Result<Kind> {
+    Ok(match dtype {
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::I64 => Kind::Int64,
+        other => bail!("tensors of kind {other:?} are not read"),
     })
 }
 

@@ -2,8 +2,7 @@
 
 use super::output::{print, print_json, thousands};
 use super::setup;
-use super::trained::{Choice, Trained};
-use crate::checkpoints::store::name_of;
+use super::trained::{Trained, Wanted};
 use crate::cli::{EvalArguments, SplitChoice};
 use crate::data::{datasets, splits};
 use crate::runs::{Environment, RunFolder, Split, atomic};
@@ -19,8 +18,8 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
     if let Some(other) = arguments.set.iter().find(|set| !set.starts_with("data.")) {
         refuse!("--set {other}: a trained model takes other data only, expected a key such as data.validation");
     }
-    let choice = Choice { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
-    let trained = Trained::open(&arguments.run, &arguments.set, arguments.device, choice)?;
+    let wanted = Wanted { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
+    let trained = Trained::open(&arguments.run, &arguments.set, arguments.device, wanted)?;
     let Trained { folder, experiment, device, .. } = &trained;
     splits::check(&experiment.data, &datasets::root())?;
     let split = match arguments.split {
@@ -81,10 +80,11 @@ fn evaluate(task: &dyn Task, split: Split, compute: tch::Kind, signals: &Signals
 
 /// The content of `eval/<split>.json`.
 fn record(trained: &Trained, split: Split, sha256: Option<String>, evaluation: &Evaluation) -> Value {
-    json!({
+    let chosen = &trained.chosen;
+    let mut record = json!({
         "run": trained.folder.name(),
-        "checkpoint": name_of(trained.step),
-        "step": trained.step,
+        "checkpoint": chosen.name(),
+        "step": chosen.step(),
         "weights": trained.weights.name(),
         "split": split.name(),
         "tokens": evaluation.tokens,
@@ -94,7 +94,11 @@ fn record(trained: &Trained, split: Split, sha256: Option<String>, evaluation: &
         "bits_per_byte": evaluation.bits_per_byte,
         "metrics": evaluation.metrics,
         "signature": { "text_sha256": sha256 },
-    })
+    });
+    if let Some(averaged) = chosen.averaged() {
+        record["averaged"] = averaged.into();
+    }
+    record
 }
 
 fn report(arguments: &EvalArguments, folder: &RunFolder, mut record: Value, evaluation: &Evaluation) -> Result<()> {

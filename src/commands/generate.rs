@@ -1,9 +1,8 @@
 //! `synth generate`.
 
 use super::output::{print_json, print_whole};
-use super::trained::{Choice, Trained};
+use super::trained::{Trained, Wanted};
 use super::{prompts, setup};
-use crate::checkpoints::store::name_of;
 use crate::cli::GenerateArguments;
 use crate::data::options::RowKind;
 use crate::data::tokenizer::{Special, Tokenizer};
@@ -19,8 +18,8 @@ const ROWS: u64 = 32;
 
 /// Continues prompts with a trained language model.
 pub fn run(arguments: &GenerateArguments) -> Result<()> {
-    let choice = Choice { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
-    let trained = Trained::open(&arguments.run, &[], arguments.device, choice)?;
+    let wanted = Wanted { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
+    let trained = Trained::open(&arguments.run, &[], arguments.device, wanted)?;
     let tokenizer = trained.tokenizer()?.tokenizer;
     // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
     let prompts = prompts::read(&arguments.prompts, arguments.whole_input, &tokenizer)?;
@@ -34,6 +33,7 @@ pub fn run(arguments: &GenerateArguments) -> Result<()> {
         sampling: sampling(arguments),
         excluded: tokenizer.unknown(),
         seed: arguments.seed.unwrap_or(trained.experiment.seed),
+        graphs: true,
     };
     let expected = prompts.len() as u64 * u64::from(arguments.samples);
     // A model of records knows where one begins and ends.
@@ -133,8 +133,8 @@ fn record(
 ) -> Value {
     json!({
         "run": trained.folder.path().display().to_string(),
-        "checkpoint": name_of(trained.step),
-        "step": trained.step,
+        "checkpoint": trained.chosen.name(),
+        "step": trained.chosen.step(),
         "weights": trained.weights.name(),
         "seed": generator.seed,
         "temperature": generator.sampling.temperature,

@@ -71,9 +71,10 @@ pub fn task(
     match experiment.task.kind {
         TaskKind::LanguageModeling => {
             let corpus = corpus(experiment, splits, tokenizer)?;
-            let (options, graphs) = ((&experiment.model, &experiment.attention), experiment.train.cuda_graph);
+            let options = (&experiment.model, &experiment.attention);
+            let training = (experiment.train.objective(), experiment.train.cuda_graph);
             let tokenizer = tokenizer.tokenizer.clone();
-            let task = LanguageModeling::new(parameters, options, tokenizer, corpus, graphs)?;
+            let task = LanguageModeling::new(parameters, options, tokenizer, corpus, training)?;
             Ok(Box::new(task.with_recompute(experiment.train.recompute)))
         }
     }

@@ -1,8 +1,7 @@
 //! A run that was trained, opened to be used.
 
 use super::setup;
-use crate::checkpoints::store::{Pointer, name_of, step_of};
-use crate::checkpoints::{Checkpoints, tensors};
+use crate::checkpoints::{Checkpoints, Choice, Chosen, mean};
 use crate::cli::{DeviceChoice, WeightsChoice};
 use crate::data::tokenizer::StoredTokenizer;
 use crate::experiment::{self, Experiment};
@@ -14,7 +13,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use tch::Device;
 
-/// A trained run, one of its checkpoints, and where to compute.
+/// A trained run, one of its checkpoints or the mean of several, and where to compute.
 pub struct Trained {
     /// The run's folder.
     pub folder: RunFolder,
@@ -22,15 +21,15 @@ pub struct Trained {
     pub experiment: Experiment,
     /// Where to compute.
     pub device: Device,
-    /// The step of the checkpoint.
-    pub step: u64,
+    /// The checkpoint, or several whose mean is meant.
+    pub chosen: Chosen,
     /// Which of its weights are used.
     pub weights: WeightsChoice,
 }
 
 /// What of a run is asked for.
 #[derive(Clone, Copy)]
-pub struct Choice<'a> {
+pub struct Wanted<'a> {
     /// `--checkpoint`.
     pub checkpoint: Option<&'a str>,
     /// `--weights`.
@@ -42,13 +41,13 @@ impl Trained {
     ///
     /// # Errors
     /// Refusals of a folder, device, checkpoint or weights that are not there; damaged files.
-    pub fn open(run: &Path, sets: &[String], device: DeviceChoice, choice: Choice<'_>) -> Result<Self> {
+    pub fn open(run: &Path, sets: &[String], device: DeviceChoice, wanted: Wanted<'_>) -> Result<Self> {
         let folder = RunFolder::open(run)?;
         let experiment = experiment::load_for_evaluation(&folder.config(), sets)?.experiment;
         let device = crate::device::resolve(device)?;
-        let weights = chosen_weights(&experiment, choice.weights)?;
-        let step = chosen_step(&folder, choice.checkpoint)?;
-        Ok(Self { folder, experiment, device, step, weights })
+        let weights = chosen_weights(&experiment, wanted.weights)?;
+        let chosen = choose(&folder, experiment.train.average, wanted.checkpoint)?;
+        Ok(Self { folder, experiment, device, chosen, weights })
     }
 
     /// What the run's text was cut with.
@@ -64,15 +63,16 @@ impl Trained {
     /// # Errors
     /// Weights that are damaged or belong to another model.
     pub fn load_weights(&self, parameters: &Parameters) -> Result<()> {
-        let checkpoint = Checkpoints::new(self.folder.checkpoints()).path(self.step)?;
+        let checkpoints = Checkpoints::new(self.folder.checkpoints());
+        let files = self.chosen.files(&checkpoints, "model.safetensors")?;
         let hint = "choose another with --checkpoint, or train anew";
-        let mut read = tensors::read_into(&checkpoint.join("model.safetensors"), &parameters.named());
+        let mut read = mean::read_mean_into(&files, &parameters.named());
         if self.weights == WeightsChoice::Ema {
             let trained = parameters.trainable().map(|one| (one.name.clone(), one.tensor.shallow_clone()));
-            let trained = Vec::from_iter(trained);
-            read = read.and_then(|()| tensors::read_into(&checkpoint.join(ema::FILE), &trained));
+            let files = self.chosen.files(&checkpoints, ema::FILE)?;
+            read = read.and_then(|()| mean::read_mean_into(&files, &Vec::from_iter(trained)));
         }
-        read.with_context(|| format!("cannot use {}; {hint}", name_of(self.step)))
+        read.with_context(|| format!("cannot use {}; {hint}", self.chosen.name()))
     }
 }
 
@@ -91,30 +91,25 @@ fn chosen_weights(experiment: &Experiment, choice: Option<WeightsChoice>) -> Res
     }
 }
 
-/// The checkpoint asked for; by default the best, else the last.
-fn chosen_step(folder: &RunFolder, choice: Option<&str>) -> Result<u64> {
-    let checkpoints = Checkpoints::new(folder.checkpoints());
-    let step = match choice {
-        None => match checkpoints.pointed(Pointer::Best)? {
-            None => checkpoints.pointed(Pointer::Last)?,
-            best => best,
-        },
-        Some("best") => checkpoints.pointed(Pointer::Best)?,
-        Some("last") => checkpoints.pointed(Pointer::Last)?,
-        Some(name) => match step_of(name) {
-            Some(step) => match checkpoints.path(step) {
-                Ok(_) => Some(step),
-                Err(error) => refuse!("--checkpoint {name}: {error:#}"),
-            },
-            None => refuse!("--checkpoint {name}: expected best, last or a name such as step-100"),
+/// The checkpoint asked for; by default the mean that the run asks for, else the best, else the last.
+fn choose(folder: &RunFolder, average: usize, name: Option<&str>) -> Result<Chosen> {
+    let (choice, asked) = match name {
+        None if average > 0 => {
+            let asked = format!("train.average = {average} of this run (--checkpoint chooses another)");
+            (Some(Choice::Average(average)), asked)
+        }
+        None => (None, String::new()),
+        Some(name) => match name.parse() {
+            Ok(choice) => (Some(choice), format!("--checkpoint {name}")),
+            Err(expected) => refuse!("--checkpoint {name}: {expected}"),
         },
     };
-    match step {
-        Some(step) => Ok(step),
+    match Checkpoints::new(folder.checkpoints()).choose(choice, &asked)? {
+        Some(chosen) => Ok(chosen),
         None => refuse!(
             "{} has no checkpoint {}yet: train it first",
             folder.path().display(),
-            choice.map_or(String::new(), |name| format!("{name:?} "))
+            name.map_or(String::new(), |name| format!("{name:?} "))
         ),
     }
 }

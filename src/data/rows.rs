@@ -50,6 +50,19 @@ pub struct Batch {
     pub length: usize,
     /// Targets that are not [`IGNORED`].
     pub target_tokens: usize,
+    /// Where the rows come from, in their order; of rows of padding there is nothing.
+    pub places: Vec<Place>,
+}
+
+/// Where a row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its number.
+    pub row: usize,
+    /// The place of its first input in the stream.
+    pub begin: u64,
+    /// Its number of targets.
+    pub targets: usize,
 }
 
 impl Rows {
@@ -169,6 +182,7 @@ impl Rows {
         for row in rows {
             let (begin, targets) = self.place(row);
             ensure!(targets <= length, "a row of {targets} tokens in a batch of length {length}");
+            batch.places.extend((targets > 0).then_some(Place { row, begin, targets }));
             self.append(begin, targets, &mut batch)?;
         }
         Ok(batch)
@@ -234,6 +248,8 @@ mod tests {
         assert_eq!(batch.inputs, [16, 0, 0, 10, 11, 12]);
         assert_eq!(batch.targets, [17, IGNORED, IGNORED, 11, 12, 13]);
         assert_eq!(batch.target_tokens, 4);
+        let places = [(2, 6, 1), (0, 0, 3)].map(|(row, begin, targets)| Place { row, begin, targets });
+        assert_eq!(batch.places, places);
     }
 
     #[test]
@@ -242,6 +258,7 @@ mod tests {
         assert_eq!(batch.inputs, [10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(batch.targets[..2], [11, IGNORED]);
         assert_eq!((batch.rows, batch.target_tokens), (3, 1));
+        assert_eq!(batch.places, [Place { row: 0, begin: 0, targets: 1 }]);
     }
 
     #[test]
@@ -262,6 +279,8 @@ mod tests {
         let batch = rows.batch([1, 3, 5], 4).unwrap();
         assert_eq!(batch.inputs, [9, 3, 0, 0, 6, 7, 0, 0, 0, 0, 0, 0]);
         assert_eq!(batch.targets[..8], [3, 9, IGNORED, IGNORED, 7, 9, IGNORED, IGNORED]);
+        let places = [(1, 3, 2), (3, 8, 2)].map(|(row, begin, targets)| Place { row, begin, targets });
+        assert_eq!(batch.places, places);
         assert!(rows.batch([0], 2).is_err());
         assert_eq!([0, 1, 2, 3, 4].map(|row| rows.ends_record(row).unwrap()), [true, true, false, true, true]);
         let rows = records(&stream, Long::Skip).unwrap();

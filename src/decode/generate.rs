@@ -26,6 +26,8 @@ pub struct Generator<'a> {
     pub excluded: Option<u32>,
     /// What draws derive from.
     pub seed: u64,
+    /// On CUDA steps are recorded once and replayed.
+    pub graphs: bool,
 }
 
 /// What is to be continued.
@@ -90,7 +92,10 @@ impl<'a> Session<'_, 'a> {
     fn room(&mut self, rows: i64, length: i64) -> Result<Sequences<'a>> {
         match self.sequences.take().filter(|sequences| sequences.fit(rows, length)) {
             Some(sequences) => Ok(sequences),
-            None => Sequences::new(Rc::clone(&self.model), (rows, length), self.generator.excluded, true),
+            None => {
+                let Generator { excluded, graphs, .. } = *self.generator;
+                Sequences::new(Rc::clone(&self.model), (rows, length), excluded, graphs)
+            }
         }
     }
 }

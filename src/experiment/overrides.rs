@@ -130,6 +130,7 @@ mod tests {
     fn paths_are_relative_to_the_current_folder() {
         let folder = std::env::current_dir().unwrap();
         assert_eq!(value("data.train=a/*.txt").as_str(), folder.join("a/*.txt").to_str());
+        assert_eq!(value("train.init_from=a/b:average:3").as_str(), folder.join("a/b:average:3").to_str());
         assert_eq!(value("data={path=\"b.txt\"}")["path"].as_str(), folder.join("b.txt").to_str());
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys that a resumed run may change, and everything below them.
-const FREE: [&str; 9] = [
+const FREE: [&str; 13] = [
     "train.steps",
     "train.epochs",
     "train.max_minutes",
@@ -17,6 +17,10 @@ const FREE: [&str; 9] = [
     "train.checkpoint_every",
     "train.patience",
     "train.keep",
+    "train.average",
+    "train.samples",
+    "train.sample_tokens",
+    "train.tensorboard",
     "decode",
 ];
 
@@ -53,8 +57,8 @@ pub fn changes(saved: &Experiment, now: &Experiment) -> Result<Vec<Change>> {
     Ok(keys.into_iter().map(change).filter(|change| change.saved != change.now).collect())
 }
 
-/// Refuses to go on with a saved run under other settings. The length of training, intervals,
-/// patience, keep and decoding may change.
+/// Refuses to go on with a saved run under other settings. The length of training, intervals, patience, what is kept or
+/// shown, and decoding may change.
 ///
 /// # Errors
 /// A refusal (exit code 2) that names each changed key with both values.
@@ -92,7 +96,8 @@ mod tests {
             error.to_string(),
             "attention.dropout was not given and is now 0.2, optimizer.lr was 0.001 and is now 0.002; a resumed run may \
              change only train.steps, train.epochs, train.max_minutes, train.eval_every, \
-             train.log_every, train.checkpoint_every, train.patience, train.keep, decode.*; take the value back or \
+             train.log_every, train.checkpoint_every, train.patience, train.keep, train.average, train.samples, \
+             train.sample_tokens, train.tensorboard, decode.*; take the value back or \
              start another run"
         );
     }
@@ -107,14 +112,21 @@ mod tests {
             "train.checkpoint_every=1",
             "train.patience=3",
             "train.keep=2",
+            "train.average=3",
+            "train.samples=1",
+            "train.sample_tokens=5",
+            "train.tensorboard=true",
         ]);
         (now.train.steps, now.train.epochs) = (None, Some(2.0));
         check_resume(&saved, &now).unwrap();
         let keys: Vec<String> = changes(&saved, &now).unwrap().into_iter().map(|change| change.key).collect();
-        assert_eq!(keys.len(), 8);
+        assert_eq!(keys.len(), 12);
         assert!(keys.contains(&"train.steps".to_owned()) && keys.contains(&"train.epochs".to_owned()));
         assert_eq!(changes(&saved, &saved).unwrap(), []);
         // It changes what evaluations, the best and patience compare.
         assert!(check_resume(&saved, &experiment(&["train.eval_batches=1"])).is_err());
+        for kept in ["train.init_from=a", "train.log_batches=true", "train.save_initial=true", "train.z_loss=0.1"] {
+            assert!(check_resume(&saved, &experiment(&[kept])).is_err(), "{kept}");
+        }
     }
 }

@@ -11,13 +11,13 @@ use toml::{Table, Value};
 /// A configuration is written by hand; what is larger is another kind of file.
 const LARGEST: u64 = 1 << 20;
 
-/// The keys of `[data]` that hold paths.
-const PATHS: [&str; 4] = ["train", "validation", "test", "path"];
+/// The keys that hold paths, by table.
+const PATHS: [(&str, &[&str]); 2] = [("data", &["train", "validation", "test", "path"]), ("train", &["init_from"])];
 
 /// A parsed TOML file.
 #[derive(Debug, Clone)]
 pub(crate) struct Document {
-    /// The file's keys; paths in `[data]` are absolute.
+    /// The file's keys; paths are absolute.
     pub(crate) table: Table,
     /// Their lines.
     pub(crate) origins: Provenance,
@@ -70,12 +70,14 @@ pub(crate) fn folder_of(path: &Path) -> Result<PathBuf> {
     folder.canonicalize().map_err(|error| one_line(&format!("{}: cannot be found: {error}", folder.display())))
 }
 
-/// Makes the paths in `[data]` absolute; what is no text is left to the check of types.
+/// Makes all paths absolute; what is no text is left to the check of types.
 pub(crate) fn anchor_paths(table: &mut Table, folder: &Path) -> Result<()> {
-    let Some(Value::Table(data)) = table.get_mut("data") else { return Ok(()) };
-    for key in PATHS {
-        if let Some(Value::String(path)) = data.get_mut(key) {
-            *path = anchor(path, folder)?;
+    for (name, keys) in PATHS {
+        let Some(Value::Table(inner)) = table.get_mut(name) else { continue };
+        for key in keys {
+            if let Some(Value::String(path)) = inner.get_mut(*key) {
+                *path = anchor(path, folder)?;
+            }
         }
     }
     Ok(())

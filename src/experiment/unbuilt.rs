@@ -12,8 +12,7 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 /// Keys and tables.
-const KEYS: &[&str] =
-    &["tokenizer.joint", "model.encoder_layers", "model.decoder_layers", "train.init_from", "train.average", "decode"];
+const KEYS: &[&str] = &["tokenizer.joint", "model.encoder_layers", "model.decoder_layers", "decode"];
 
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[

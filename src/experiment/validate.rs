@@ -11,8 +11,6 @@ use crate::train::options::{BestOptions, OptimizerKind, Precision, ScheduleKind,
 use anyhow::Result;
 use toml::{Table, Value};
 
-/// The metrics of a language model's validation rows.
-const BEST_METRICS: [&str; 4] = ["loss", "perplexity", "bits_per_byte", "accuracy"];
 /// What is added to squares at least, so that float32 does not take it for 0.
 const LEAST_SQUARE: f64 = 1e-37;
 
@@ -254,8 +252,10 @@ fn check_batch(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 
 fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let train = &experiment.train;
-    if !BEST_METRICS.contains(&train.best.metric.as_str()) {
-        let what = format!("found {:?}, expected {}", train.best.metric, BEST_METRICS.join(", "));
+    // What validation rows measure of any task, and of this one.
+    let metrics = [&["loss", "perplexity"], experiment.task.kind.metric_names()].concat();
+    if !metrics.contains(&train.best.metric.as_str()) {
+        let what = format!("found {:?}, expected {}", train.best.metric, metrics.join(", "));
         return Err(origins.refusal("train.best.metric", what));
     }
     if experiment.data.train.is_none() || experiment.data.validation.is_some() {
@@ -264,6 +264,9 @@ fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     const MISSING: &str = "no validation split to measure on; give data.validation or leave this out";
     if train.patience > 0 {
         return Err(origins.refusal("train.patience", MISSING));
+    }
+    if train.samples > 0 {
+        return Err(origins.refusal("train.samples", MISSING));
     }
     if train.best != BestOptions::default() {
         return Err(origins.refusal("train.best", MISSING));

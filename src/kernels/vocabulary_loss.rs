@@ -13,6 +13,13 @@ pub struct Objective {
     pub z_loss: f64,
 }
 
+impl Objective {
+    /// Whether it is the negative log-likelihood and nothing else.
+    pub fn is_plain(self) -> bool {
+        self == Self::default()
+    }
+}
+
 /// Logits of some tokens, in a buffer whose rows begin where kernels can read eight at once.
 #[derive(Debug)]
 pub struct Logits {

@@ -8,7 +8,7 @@ use crate::attention::Pass;
 use crate::attention::scores::{at_least_float, rows_of};
 use crate::kernels::adamw::padded_rows;
 use crate::kernels::multiply::{add_product, multiply_into, multiply_wide};
-use crate::kernels::vocabulary_loss::{Logits, Objective};
+use crate::kernels::vocabulary_loss::{Logits, Losses, Objective};
 use crate::libtorch::autograd::attach_backward;
 use std::ops::Range;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
@@ -20,7 +20,24 @@ const CHUNK_BYTES_ON_CUDA: i64 = 1 << 29;
 /// Chunks have a multiple of so many rows, as suits the products' tiles.
 const CHUNK_ROWS: i64 = 64;
 
-/// The sum over rows of `−log softmax(x·tableᵀ)[target]` in nats: a float32 scalar, float64 in float64.
+/// The loss of some rows: scalars, float32 or in float64 float64.
+#[derive(Debug)]
+pub struct Loss {
+    /// The sum of what is minimised, which a backward pass starts from.
+    pub objective: Tensor,
+    /// Σ `−log softmax(logits)[target]`, in nats, without a history.
+    pub nats: Tensor,
+}
+
+impl Loss {
+    /// That of plain `nats`, which are what is minimised.
+    pub fn plain(nats: Tensor) -> Self {
+        Self { nats: nats.detach(), objective: nats }
+    }
+}
+
+/// The sums over rows of `−log softmax(x·tableᵀ)[target]` and of the `objective`. With a row's logits z over V ids, lse =
+/// log Σ exp(z), smoothing e and z-loss c the latter is `(1 − e)·(lse − z[target]) + e·(lse − Σ z / V) + c·lse²`.
 ///
 /// `x` is `[tokens, d_model]`, `table` `[vocabulary, d_model]`, `targets` int64 `[tokens]`, negative where a row does
 /// not count. Products take operands of the pass's kind, the logits' gradient rounded to it once; logits, softmax, loss
@@ -28,8 +45,14 @@ const CHUNK_ROWS: i64 = 64;
 ///
 /// # Errors
 /// What libtorch reports.
-pub fn vocabulary_loss(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>) -> Result<Tensor, TchError> {
-    loss_in_chunks(x, table, targets, pass, chunk_rows(table, targets, pass))
+pub fn vocabulary_loss(
+    x: &Tensor,
+    table: &Tensor,
+    targets: &Tensor,
+    objective: Objective,
+    pass: Pass<'_>,
+) -> Result<Loss, TchError> {
+    loss_in_chunks((x, table, targets), objective, pass, chunk_rows(table, targets, pass))
 }
 
 /// What a model says of some tokens.
@@ -64,24 +87,34 @@ fn chunks(tokens: i64, rows: i64) -> impl Iterator<Item = Range<i64>> {
     (0..tokens).step_by(rows as usize).map(move |start| start..(start + rows).min(tokens))
 }
 
-fn loss_in_chunks(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>, rows: i64) -> Result<Tensor, TchError> {
+fn loss_in_chunks(
+    (x, table, targets): (&Tensor, &Tensor, &Tensor),
+    objective: Objective,
+    pass: Pass<'_>,
+    rows: i64,
+) -> Result<Loss, TchError> {
     let head = no_grad(|| Head::new(x, table, targets, pass));
     let mut gradients = Gradients::new(x, table, head.table.size()[0]);
-    let nats = no_grad(|| {
+    let (nats, whole): (Vec<_>, Vec<_>) = no_grad(|| {
         let losses = chunks(x.size()[0], rows).map(|rows| {
             if Logits::takes(&head.x, pass.compute) {
-                return head.losses_by_kernel(rows, &mut gradients);
+                return head.losses_by_kernel(rows, objective, &mut gradients);
             }
-            let chunk = head.chunk(rows);
-            let losses = chunk.losses();
-            gradients.add(chunk, &head);
+            let chunk = head.chunk(rows, objective);
+            let losses = chunk.losses(objective);
+            gradients.add(chunk, objective, &head);
             losses
         });
-        Tensor::cat(&losses.collect::<Vec<_>>(), 0).sum(None::<Kind>)
+        losses.map(|losses| (losses.nats, losses.objective)).unzip()
     });
+    let sum = |losses: &[Tensor]| no_grad(|| Tensor::cat(losses, 0).sum(None::<Kind>));
+    let minimised = sum(if objective.is_plain() { &nats } else { &whole });
     let backward = move |upstream: &[Tensor]| no_grad(|| gradients.times(&upstream[0]));
-    attach_backward(&[x, table], &[&nats], Box::new(backward))?;
-    Ok(nats)
+    attach_backward(&[x, table], &[&minimised], Box::new(backward))?;
+    Ok(match objective.is_plain() {
+        true => Loss::plain(minimised),
+        false => Loss { objective: minimised, nats: sum(&nats) },
+    })
 }
 
 fn predict_in_chunks(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_>, rows: i64) -> Prediction {
@@ -89,8 +122,8 @@ fn predict_in_chunks(x: &Tensor, table: &Tensor, targets: &Tensor, pass: Pass<'_
         let head = Head::new(x, table, targets, pass);
         let (losses, best): (Vec<_>, Vec<_>) = chunks(x.size()[0], rows)
             .map(|rows| {
-                let chunk = head.chunk(rows);
-                (chunk.losses(), chunk.log_softmax.argmax(-1, false))
+                let chunk = head.chunk(rows, Objective::default());
+                (chunk.nats(), chunk.log_softmax.argmax(-1, false))
             })
             .unzip();
         Prediction { nats: Tensor::cat(&losses, 0).sum(Kind::Double), best: Tensor::cat(&best, 0) }
@@ -118,6 +151,7 @@ struct Chunk {
     place: Option<Tensor>,   // [rows, vocabulary], likewise: for the gradient
     log_softmax: Tensor,     // [rows, vocabulary], at least float32
     log_of_target: Tensor,   // [rows, 1]
+    lse: Option<Tensor>,     // [rows, 1]: log Σ exp(logits), where the objective asks for it
     ignored: Option<Tensor>, // bool [rows, 1]
     rows: Range<i64>,
     places: Tensor,
@@ -136,7 +170,7 @@ impl Head {
         }
     }
 
-    fn chunk(&self, rows: Range<i64>) -> Chunk {
+    fn chunk(&self, rows: Range<i64>, objective: Objective) -> Chunk {
         let cut = |all: &Tensor| all.narrow(0, rows.start, rows.end - rows.start);
         let (places, ignored) = (cut(&self.places), self.ignored.as_ref().map(cut));
         // Zeros instead of rows that do not count: these add nothing to the table's gradient, whatever they hold.
@@ -144,25 +178,27 @@ impl Head {
         let logits = rows_of(&multiply_wide(&x, &self.table.tr()), 1, 0, self.vocabulary);
         let log_softmax = at_least_float(&logits).log_softmax(-1, None::<Kind>);
         let log_of_target = log_softmax.gather(1, &places, false);
+        let lse = || logits.gather(1, &places, false).to_kind(log_softmax.kind()) - &log_of_target;
+        let lse = (objective.z_loss > 0.0).then(lse);
         // Logits in the kind of products leave their place to their gradient; others would be in its way.
         let place = (logits.kind() == x.kind()).then_some(logits);
-        Chunk { x, place, log_softmax, log_of_target, ignored, rows, places }
+        Chunk { x, place, log_softmax, log_of_target, lse, ignored, rows, places }
     }
 }
 
 impl Head {
     /// The losses of some rows by the kernel, whose gradient takes the logits' place. What rows without a target hold is
     /// multiplied by 0.
-    fn losses_by_kernel(&self, rows: Range<i64>, gradients: &mut Gradients) -> Tensor {
+    fn losses_by_kernel(&self, rows: Range<i64>, objective: Objective, gradients: &mut Gradients) -> Losses {
         let count = rows.end - rows.start;
         let cut = |all: &Tensor| all.narrow(0, rows.start, count);
         let x = cut(&self.x).to_kind(self.table.kind());
         let mut logits = Logits::new(&x, count, self.vocabulary, self.table.kind());
         let matrix = logits.padded();
         multiply_into(&matrix, &x, &self.table.tr());
-        let losses = logits.into_gradient(&cut(&self.targets).view([-1]), None, Objective::default());
+        let losses = logits.into_gradient(&cut(&self.targets).view([-1]), None, objective);
         gradients.add_product(&matrix, &x, rows, self);
-        losses.nats
+        losses
     }
 }
 
@@ -200,13 +236,56 @@ fn without(x: Tensor, ignored: Option<&Tensor>) -> Tensor {
 
 impl Chunk {
     /// `−log softmax(logits)[target]`, `[rows]`; 0 where there is no target.
-    fn losses(&self) -> Tensor {
+    fn nats(&self) -> Tensor {
         without(self.log_of_target.neg(), self.ignored.as_ref()).view([-1])
     }
 
-    /// softmax − onehot in the kind of products, computed in float32 and rounded once. Rows without a target have
-    /// values, too, which nobody may use.
-    fn gradient(self) -> Tensor {
+    /// That, and what is minimised, likewise.
+    fn losses(&self, objective: Objective) -> Losses {
+        let nats = self.nats();
+        if objective.is_plain() {
+            return Losses { objective: nats.shallow_clone(), nats };
+        }
+        let Objective { smoothing, z_loss } = objective;
+        let mut whole = self.log_of_target.neg() * (1.0 - smoothing);
+        if smoothing > 0.0 {
+            whole -= self.log_softmax.mean_dim([-1i64].as_slice(), true, None::<Kind>) * smoothing;
+        }
+        if let Some(lse) = &self.lse {
+            whole += lse.square() * z_loss;
+        }
+        Losses { objective: without(whole, self.ignored.as_ref()).view([-1]), nats }
+    }
+
+    /// The gradient of the objective by the logits in the kind of products, computed in float32 and rounded once. Rows
+    /// without a target have values, too, which nobody may use.
+    fn gradient(self, objective: Objective) -> Tensor {
+        match objective.is_plain() {
+            true => self.plain_gradient(),
+            false => self.gradient_of(objective),
+        }
+    }
+
+    /// softmax·(1 + 2·z_loss·lse) − smoothing / vocabulary − (1 − smoothing)·onehot.
+    fn gradient_of(mut self, Objective { smoothing, z_loss }: Objective) -> Tensor {
+        let share = smoothing / self.log_softmax.size()[1] as f64;
+        let mut gradient = self.log_softmax.exp_();
+        if let Some(lse) = &self.lse {
+            let _ = gradient.g_mul_(&(lse * (2.0 * z_loss) + 1.0));
+        }
+        let _ = gradient.g_sub_scalar_(share);
+        let _ = gradient.scatter_add_(1, &self.places, &(self.log_of_target.zeros_like() - (1.0 - smoothing)));
+        match self.place {
+            Some(mut place) => {
+                place.copy_(&gradient);
+                place
+            }
+            None => gradient.to_kind(self.x.kind()),
+        }
+    }
+
+    /// softmax − onehot.
+    fn plain_gradient(self) -> Tensor {
         let fresh = || Tensor::empty(self.log_softmax.size(), (self.x.kind(), self.x.device()));
         let place = self.place.unwrap_or_else(fresh);
         let mut gradient = self.log_softmax.exp_out(&place);
@@ -238,13 +317,13 @@ impl Gradients {
     }
 
     /// Takes a chunk's share.
-    fn add(&mut self, chunk: Chunk, head: &Head) {
+    fn add(&mut self, chunk: Chunk, objective: Objective, head: &Head) {
         if self.x.is_none() && self.table.is_none() {
             return;
         }
         let (rows, x, ignored) =
             (chunk.rows.clone(), chunk.x.shallow_clone(), chunk.ignored.as_ref().map(Tensor::shallow_clone));
-        let gradient = chunk.gradient();
+        let gradient = chunk.gradient(objective);
         if let Some(all) = &self.x {
             let product = without(multiply_wide(&gradient, &head.table), ignored.as_ref());
             all.narrow(0, rows.start, rows.end - rows.start).copy_(&product);

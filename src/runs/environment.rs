@@ -1,5 +1,6 @@
 //! `environment.json`: what a run was made with.
 
+use super::init_from::InitFrom;
 use super::summary::ParameterCounts;
 use super::{atomic, regular};
 use anyhow::{Result, anyhow};
@@ -53,6 +54,9 @@ pub struct Environment {
     pub attention_path: String,
     /// The arithmetic, as `train.precision` names it.
     pub precision: String,
+    /// The weights that it began with, where they are another run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<InitFrom>,
 }
 
 /// Floating-point operations of a model by formula, 2 per multiply-add of every matrix product.
@@ -139,6 +143,7 @@ pub(super) mod tests {
             dropout_mask: Some("shared".into()),
             attention_path: "shared".into(),
             precision: "fp32".into(),
+            init_from: None,
         }
     }
 

@@ -75,6 +75,16 @@ impl RunFolder {
         self.path.join("metrics.jsonl")
     }
 
+    /// The rows of every micro-batch, `batches.jsonl`.
+    pub fn batches(&self) -> PathBuf {
+        self.path.join("batches.jsonl")
+    }
+
+    /// The folder of events for TensorBoard, `tensorboard`.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
     /// What the text was cut with, `tokenizer.json`.
     pub fn tokenizer(&self) -> PathBuf {
         self.path.join("tokenizer.json")

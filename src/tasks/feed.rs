@@ -27,6 +27,18 @@ pub struct HostBatch {
     pub arrays: Vec<HostArray>,
     /// Number of targets.
     pub target_tokens: u64,
+    /// Where its rows come from.
+    pub origin: Origin,
+}
+
+/// Where the rows of a batch come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Tokens per row.
+    pub length: u64,
+    /// Of each row, in the batch's order: its number in the split, the place of its first input token in the split's
+    /// stream, and its number of targets.
+    pub rows: Vec<[u64; 3]>,
 }
 
 /// Numbers with a shape.
@@ -265,7 +277,7 @@ mod tests {
     fn packet(number: i64) -> Packet<i64> {
         let length = 2 + number % 2;
         let array = HostArray { shape: vec![1, length], values: vec![10 * number; length as usize] };
-        let batch = HostBatch { arrays: vec![array.clone(), array], target_tokens: 1 };
+        let batch = HostBatch { arrays: vec![array.clone(), array], target_tokens: 1, origin: Origin::default() };
         Packet { header: vec![number, -number], batch, note: number }
     }
 

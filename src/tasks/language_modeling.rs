@@ -1,22 +1,25 @@
 //! Language modelling: the next token of a text, over blocks or records.
 
 use super::corpus::Corpus;
-use super::feed::{Feed, HostArray, HostBatch, Packet, Places};
+use super::feed::{Feed, HostArray, HostBatch, Origin, Packet, Places};
+use super::options::TaskKind;
+use super::samples::{SampleRequest, Speaker, samples};
 use super::{Batches, Evaluation, Request, Task};
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
 use crate::data::evaluation::Evaluation as HeldOut;
 use crate::data::order::TrainOrder;
 use crate::data::rows::Batch;
-use crate::data::tokenizer::Tokenizer;
+use crate::data::tokenizer::{Special, Tokenizer};
 use crate::kernels::dropout::DropoutKey;
+use crate::kernels::vocabulary_loss::Objective;
 use crate::libtorch::replay::Replays;
 use crate::metrics::perplexity::{bits_per_byte, perplexity};
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
-use crate::model::vocabulary_loss::{Prediction, predict, vocabulary_loss};
+use crate::model::vocabulary_loss::{Loss, Prediction, predict, vocabulary_loss};
 use crate::parameters::Parameters;
-use crate::runs::Split;
+use crate::runs::{Sample, Split};
 use anyhow::{Context, Result};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -31,6 +34,7 @@ pub struct LanguageModeling {
     train: Arc<TrainBatches>,
     held_out: Vec<(Split, Arc<HeldOut>)>,
     records: bool,
+    objective: Objective,
     measuring: RefCell<Measuring>,
 }
 
@@ -74,7 +78,9 @@ impl From<Batch> for HostBatch {
         let shape = vec![batch.rows as i64, batch.length as i64];
         let array = |values| HostArray { shape: shape.clone(), values };
         let arrays = vec![array(batch.inputs), array(batch.targets)];
-        HostBatch { arrays, target_tokens: batch.target_tokens as u64 }
+        let rows = batch.places.iter().map(|place| [place.row as u64, place.begin, place.targets as u64]).collect();
+        let origin = Origin { length: batch.length as u64, rows };
+        HostBatch { arrays, target_tokens: batch.target_tokens as u64, origin }
     }
 }
 
@@ -87,7 +93,7 @@ impl Measuring {
 }
 
 impl LanguageModeling {
-    /// Builds the model into `parameters`. With `graphs` evaluations run as CUDA graphs where they can.
+    /// Builds the model into `parameters`, to be trained towards `objective`. With `graphs` evaluations run as CUDA graphs where they can.
     ///
     /// # Errors
     /// What libtorch reports.
@@ -96,13 +102,18 @@ impl LanguageModeling {
         (model, attention): (&ModelOptions, &AttentionOptions),
         tokenizer: Tokenizer,
         corpus: Corpus,
-        graphs: bool,
+        (objective, graphs): (Objective, bool),
     ) -> Result<Self> {
         let Corpus { train, held_out, records } = corpus;
         let model = Decoder::new(&mut parameters, model, attention, tokenizer.vocab_size() as i64);
         let measuring = RefCell::new(Measuring::new(parameters.device(), graphs)?);
         let train = Arc::new(TrainBatches(train));
-        Ok(Self { parameters, model, tokenizer, train, held_out, records, measuring })
+        Ok(Self { parameters, model, tokenizer, train, held_out, records, objective, measuring })
+    }
+
+    fn held_out(&self, split: Split) -> Result<&Arc<HeldOut>> {
+        let found = self.held_out.iter().find(|(name, _)| *name == split).map(|(_, held_out)| held_out);
+        found.with_context(|| format!("the data has no {} split", split.name()))
     }
 
     /// The same task, whose model keeps less and computes more in training, if `on`: see [`Decoder::with_recompute`].
@@ -169,18 +180,17 @@ impl Task for LanguageModeling {
         train.into_iter().chain(held_out).map(|(split, share)| (split.name().to_string(), share)).collect()
     }
 
-    fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Tensor> {
+    fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Loss> {
         let (hidden, targets) = self.hidden(arrays, pass)?;
-        Ok(vocabulary_loss(&hidden, self.model.output(), &targets, pass)?)
+        Ok(vocabulary_loss(&hidden, self.model.output(), &targets, self.objective, pass)?)
     }
 
     fn metric_names(&self) -> &'static [&'static str] {
-        &["bits_per_byte", "accuracy"]
+        TaskKind::LanguageModeling.metric_names()
     }
 
     fn evaluate(&self, split: Split, request: Request<'_>) -> Result<Option<Evaluation>> {
-        let held_out = self.held_out.iter().find(|(name, _)| *name == split).map(|(_, held_out)| held_out);
-        let held_out = held_out.with_context(|| format!("the data has no {} split", split.name()))?;
+        let held_out = self.held_out(split)?;
         let _no_grad = tch::no_grad_guard();
         let batches = held_out.count() as u64;
         let wanted = if request.max_batches == 0 { batches } else { batches.min(request.max_batches) };
@@ -207,6 +217,13 @@ impl Task for LanguageModeling {
         let (nats, right) = (nats.double_value(&[]), right.int64_value(&[]));
         let predictions = request.predictions.then(|| self.predictions(std::mem::take(&mut sums.predicted), held_out));
         Ok(Some(sums.figures(nats, right, predictions.transpose()?)))
+    }
+
+    fn samples(&self, request: SampleRequest<'_>) -> Result<Option<Vec<Sample>>> {
+        let end = self.tokenizer.special(Special::End).filter(|_| self.records);
+        let device = self.parameters.device();
+        let speaker = Speaker { decoder: &self.model, device, tokenizer: &self.tokenizer, end };
+        samples(&speaker, self.held_out(Split::Validation)?, request)
     }
 
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {

@@ -4,12 +4,15 @@ pub mod corpus;
 pub mod feed;
 pub mod language_modeling;
 pub mod options;
+pub mod samples;
 
 use crate::attention::{Pass, Path};
+use crate::model::vocabulary_loss::Loss;
 use crate::parameters::Parameters;
-use crate::runs::Split;
+use crate::runs::{Sample, Split};
 use anyhow::Result;
 use feed::HostBatch;
+use samples::SampleRequest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
@@ -37,16 +40,16 @@ pub trait Task {
         BTreeMap::new()
     }
 
-    /// The sum over the micro-batch's targets of the negative log-likelihood in nats: a float32 scalar
-    /// (float64 in float64) on the model's device. `arrays` are those of the task's batches, in their order.
+    /// The sums over the micro-batch's targets of what is minimised and of the negative log-likelihood in nats: float32
+    /// scalars (float64 in float64) on the model's device. `arrays` are those of the task's batches, in their order.
     ///
     /// Nothing in it waits for the device, and shapes follow from the arrays' shapes alone: it is recorded.
     ///
     /// # Errors
     /// Inputs that the model cannot take.
-    fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Tensor>;
+    fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Loss>;
 
-    /// The names of the task's own columns in `metrics.csv`.
+    /// The names of the task's own columns in `metrics.csv` that evaluations fill.
     fn metric_names(&self) -> &'static [&'static str];
 
     /// Measures a split without dropout. `request.watch` is called before each batch with the numbers of
@@ -55,6 +58,15 @@ pub trait Task {
     /// # Errors
     /// A split that the data lacks.
     fn evaluate(&self, split: Split, request: Request<'_>) -> Result<Option<Evaluation>>;
+
+    /// How the model goes on with the beginnings of rows of the validation split; `None` once the request's watch answered
+    /// false. A task whose model writes nothing has none. No random numbers are drawn.
+    ///
+    /// # Errors
+    /// A split that the data lacks; logits that are not finite.
+    fn samples(&self, _request: SampleRequest<'_>) -> Result<Option<Vec<Sample>>> {
+        Ok(Some(Vec::new()))
+    }
 
     /// The path of each layer's attention in training, where products are computed in `compute`.
     ///

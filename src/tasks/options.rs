@@ -19,3 +19,12 @@ pub enum TaskKind {
     /// The next token of a text, over contiguous blocks.
     LanguageModeling,
 }
+
+impl TaskKind {
+    /// The names of the task's own columns in `metrics.csv` that evaluations fill.
+    pub fn metric_names(self) -> &'static [&'static str] {
+        match self {
+            Self::LanguageModeling => &["bits_per_byte", "accuracy"],
+        }
+    }
+}

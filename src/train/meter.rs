@@ -1,5 +1,7 @@
 //! What a train row reports, summed on the device and read when it is logged.
 
+use crate::kernels::vocabulary_loss::Objective;
+use crate::model::vocabulary_loss::Loss;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -18,16 +20,24 @@ pub struct Meter {
 
 /// What steps add up on the device.
 pub struct Sums {
-    /// Σ over the step's micro-batches of the loss: what the next [`Sums::add`] takes.
-    step_nats: Tensor, // float64
-    /// Σ over finite steps of the loss.
-    nats: Tensor, // float64
+    nats: Sum,
+    /// What is minimised, where that is something else.
+    objective: Option<Sum>,
     /// Finite steps.
     finite: Tensor, // float64
     /// 1 once a step was not finite.
     broken: Tensor, // float32
-    /// Mean loss and gradient norm of the newest step, or of the step that was not finite.
-    newest: Tensor, // float64 [2]
+    /// Mean loss, gradient norm and, where it is another, mean objective of the newest step, or of the step that was not
+    /// finite.
+    newest: Tensor, // float64 [2] or [3]
+}
+
+/// A sum over targets: float64 scalars.
+struct Sum {
+    /// Over the step's micro-batches: what the next [`Sums::add`] takes.
+    step: Tensor,
+    /// Over finite steps.
+    all: Tensor,
 }
 
 /// What [`Meter::read`] found.
@@ -35,6 +45,8 @@ pub struct Sums {
 pub struct Reading {
     /// Σ nats over finite steps.
     pub nats: f64,
+    /// Σ of what is minimised over finite steps, where that is something else.
+    pub objective: Option<f64>,
     /// Target tokens of finite steps.
     pub tokens: u64,
     /// Finite steps.
@@ -43,6 +55,8 @@ pub struct Reading {
     pub skipped: u64,
     /// Loss of the newest step, or of the one that was not finite.
     pub newest_loss: f64,
+    /// Its objective, where there is another.
+    pub newest_objective: Option<f64>,
     /// Norm of the gradients before clipping, likewise.
     pub grad_norm: f64,
     /// Seconds of training.
@@ -57,38 +71,77 @@ pub struct MeterState {
     seconds: f64,
     /// Loss and gradient norm of the newest step; 0 where that was not finite.
     newest: [f64; 2],
+    /// Of an objective that is not the plain loss: its sum, and its mean of the newest step, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    objective: Option<[f64; 2]>,
+}
+
+impl MeterState {
+    /// No step yet towards `objective`.
+    pub fn start(objective: Objective) -> Self {
+        Self { objective: (!objective.is_plain()).then_some([0.0; 2]), ..Self::default() }
+    }
+}
+
+impl Sum {
+    fn new(device: Device, all: f64) -> Self {
+        let scalar = |value: f64| Tensor::from(value).to_device(device);
+        Self { step: scalar(0.0), all: scalar(all) }
+    }
+
+    fn add(&self, sum: &Tensor) {
+        let _ = self.step.shallow_clone().g_add_(sum);
+    }
+
+    /// Ends the step, which counts where `counts` is true.
+    fn end_step(&self, counts: &Tensor) {
+        let _ = self.all.shallow_clone().g_add_(&self.step.where_scalarother(counts, 0.0));
+        let _ = self.step.shallow_clone().zero_();
+    }
 }
 
 impl Sums {
     fn new(device: Device, state: &MeterState) -> Self {
         let scalar = |value: f64, kind| Tensor::from(value).to_kind(kind).to_device(device);
+        let newest = [state.newest.to_vec(), state.objective.iter().map(|[_, newest]| *newest).collect()].concat();
         Self {
-            step_nats: scalar(0.0, Kind::Double),
-            nats: scalar(state.nats, Kind::Double),
+            nats: Sum::new(device, state.nats),
+            objective: state.objective.map(|[sum, _]| Sum::new(device, sum)),
             finite: scalar(state.tokens.len() as f64, Kind::Double),
             broken: scalar(0.0, Kind::Float),
-            newest: Tensor::from_slice(&state.newest).to_device(device),
+            newest: Tensor::from_slice(&newest).to_device(device),
         }
     }
 
-    /// Adds the loss of a micro-batch, a scalar summed over its targets.
-    pub fn add_loss(&self, nats: &Tensor) {
-        let _ = self.step_nats.shallow_clone().g_add_(nats);
+    /// Adds the loss of a micro-batch, summed over its targets.
+    pub fn add_loss(&self, loss: &Loss) {
+        self.nats.add(&loss.nats);
+        if let Some(objective) = &self.objective {
+            objective.add(&loss.objective.detach());
+        }
     }
 
     /// Adds the step whose micro-batches were added, with the `norm` of its gradient and its number of target `tokens`
     /// (scalars on the device). The answer is 1 where the step, or one before it, was not finite.
     pub fn add(&self, norm: &Tensor, tokens: &Tensor) -> Tensor {
         let mut broken = self.broken.shallow_clone();
-        let values = Tensor::stack(&[&self.step_nats / tokens, norm.to_kind(Kind::Double)], 0);
+        let mut values = vec![&self.nats.step / tokens, norm.to_kind(Kind::Double)];
+        values.extend(self.objective.iter().map(|objective| &objective.step / tokens));
+        let values = Tensor::stack(&values, 0);
         let stays = broken.gt(0.0);
         self.newest.shallow_clone().copy_(&self.newest.where_self(&stays, &values));
         let _ = broken.logical_or_(&values.isfinite().all().logical_not());
         let counts = broken.eq(0.0);
-        let _ = self.nats.shallow_clone().g_add_(&self.step_nats.where_scalarother(&counts, 0.0));
+        self.all().for_each(|sum| sum.end_step(&counts));
         let _ = self.finite.shallow_clone().g_add_(&counts);
-        let _ = self.step_nats.shallow_clone().zero_();
         broken
+    }
+}
+
+impl Sums {
+    /// Of nats, and of the objective where that is another.
+    fn all(&self) -> impl Iterator<Item = &Sum> {
+        std::iter::once(&self.nats).chain(&self.objective)
     }
 }
 
@@ -128,17 +181,21 @@ impl Meter {
     /// # Errors
     /// What libtorch reports of the steps before.
     pub fn read(&self) -> Result<Reading> {
-        let Sums { nats, finite, newest, .. } = &self.sums;
-        let values = Tensor::f_cat(&[nats.view([1]), finite.view([1]), newest.shallow_clone()], 0)?;
-        let values = Vec::<f64>::try_from(values.f_to_device(Device::Cpu)?)?;
-        let steps = values[1] as usize;
+        let Sums { finite, newest, .. } = &self.sums;
+        let mut values = vec![finite.view([1]), newest.shallow_clone()];
+        values.extend(self.sums.all().map(|sum| sum.all.view([1])));
+        let values = Vec::<f64>::try_from(Tensor::f_cat(&values, 0)?.f_to_device(Device::Cpu)?)?;
+        let (steps, values) = (values[0] as usize, &values[1..]);
+        let (newest, sums) = values.split_at(2 + usize::from(self.sums.objective.is_some()));
         Ok(Reading {
-            nats: values[0],
+            nats: sums[0],
+            objective: sums.get(1).copied(),
             tokens: self.tokens[..steps].iter().sum(),
             steps: steps as u64,
             skipped: (self.tokens.len() - steps) as u64,
-            newest_loss: values[2],
-            grad_norm: values[3],
+            newest_loss: newest[0],
+            newest_objective: newest.get(2).copied(),
+            grad_norm: newest[1],
             seconds: self.seconds,
         })
     }
@@ -146,13 +203,16 @@ impl Meter {
     /// The sums for `state.json`.
     pub fn state(&self, reading: &Reading) -> MeterState {
         let tokens = self.tokens[..reading.steps as usize].to_vec();
-        let newest = [reading.newest_loss, reading.grad_norm].map(|value| if value.is_finite() { value } else { 0.0 });
-        MeterState { nats: reading.nats, tokens, seconds: reading.seconds, newest }
+        let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
+        let objective = reading.objective.zip(reading.newest_objective).map(|(sum, newest)| [sum, finite(newest)]);
+        let newest = [reading.newest_loss, reading.grad_norm].map(finite);
+        MeterState { nats: reading.nats, tokens, seconds: reading.seconds, newest, objective }
     }
 
     /// Starts anew after a row of finite steps.
     pub fn reset(&mut self) {
-        for sum in [&self.sums.nats, &self.sums.finite, &self.sums.newest] {
+        let Sums { finite, newest, .. } = &self.sums;
+        for sum in [finite, newest].into_iter().chain(self.sums.all().map(|sum| &sum.all)) {
             let _ = sum.shallow_clone().zero_();
         }
         self.tokens.clear();
@@ -165,7 +225,7 @@ mod tests {
     use super::*;
 
     fn add(meter: &mut Meter, loss: f64, norm: f64, tokens: u64) -> f64 {
-        meter.sums().add_loss(&Tensor::from(loss));
+        meter.sums().add_loss(&Loss::plain(Tensor::from(loss)));
         meter.count(tokens);
         meter.sums().add(&Tensor::from(norm), &Tensor::from(tokens as f64)).double_value(&[])
     }
@@ -183,6 +243,35 @@ mod tests {
         add(&mut resumed, 1.0, 1.0, 1);
         assert_eq!(resumed.read().unwrap().nats, 31.0);
         assert_eq!(resumed.read().unwrap().tokens, 16);
+    }
+
+    #[test]
+    fn an_objective_is_summed_beside_the_loss_and_checked() {
+        let smoothed = Objective { smoothing: 0.1, z_loss: 0.0 };
+        let mut meter = Meter::new(Device::Cpu, MeterState::start(smoothed));
+        let add = |meter: &mut Meter, nats: f64, objective: f64| {
+            meter.sums().add_loss(&Loss { nats: Tensor::from(nats), objective: Tensor::from(objective) });
+            meter.count(4);
+            meter.sums().add(&Tensor::from(1.0), &Tensor::from(4.0)).double_value(&[])
+        };
+        assert_eq!((add(&mut meter, 8.0, 12.0), add(&mut meter, 4.0, 6.0)), (0.0, 0.0));
+        let reading = meter.read().unwrap();
+        assert_eq!((reading.nats, reading.objective), (12.0, Some(18.0)));
+        assert_eq!((reading.newest_loss, reading.newest_objective, reading.grad_norm), (1.0, Some(1.5), 1.0));
+        let text = serde_json::to_string(&meter.state(&reading)).unwrap();
+        let mut resumed = Meter::new(Device::Cpu, serde_json::from_str(&text).unwrap());
+        assert_eq!(resumed.read().unwrap(), reading);
+        // What is minimised is what has to be finite.
+        assert_eq!(add(&mut resumed, 4.0, f64::INFINITY), 1.0);
+        let reading = resumed.read().unwrap();
+        assert_eq!(
+            (reading.objective, reading.newest_objective, reading.skipped),
+            (Some(18.0), Some(f64::INFINITY), 1)
+        );
+        assert_eq!(resumed.state(&reading).objective, Some([18.0, 0.0]));
+        resumed.reset();
+        assert_eq!(MeterState::start(smoothed).objective, Some([0.0; 2]));
+        assert!(!serde_json::to_string(&MeterState::start(Objective::default())).unwrap().contains("objective"));
     }
 
     #[test]

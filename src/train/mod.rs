@@ -2,6 +2,7 @@
 
 pub mod ema;
 pub mod meter;
+pub mod objective;
 pub mod optimizer;
 pub mod options;
 pub mod precision;

@@ -207,12 +207,22 @@ pub struct TrainOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1)))]
     pub batch_tokens: Option<i64>,
+    /// Begin with the weights of another run, `RUN_DIR[:checkpoint]`: those that fit by name and shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub init_from: Option<String>,
     /// Micro-batches per update; the gradient is that of one large batch.
     #[garde(range(min = 1))]
     pub accumulate: i64,
     /// How much of the weights' moving average goes on at each update; 0 = none is kept.
     #[garde(range(min = 0.0, max = 0.9999999))]
     pub ema: f64,
+    /// The share of the target's probability that all tokens get alike (label smoothing, arXiv 1512.00567); 0 = none.
+    #[garde(range(min = 0.0, max = 0.99))]
+    pub label_smoothing: f64,
+    /// What the square of log Σ exp(logits) counts beside the loss (z-loss, arXiv 2204.02311); 0 = nothing.
+    #[garde(range(min = 0.0))]
+    pub z_loss: f64,
     /// The arithmetic of the products.
     #[garde(skip)]
     pub precision: Precision,
@@ -243,6 +253,24 @@ pub struct TrainOptions {
     /// Newest checkpoints that stay, besides `best`.
     #[garde(range(min = 1))]
     pub keep: usize,
+    /// As many of the newest checkpoints stay, and their mean is what is measured and generated with; 0 = none.
+    #[garde(skip)]
+    pub average: usize,
+    /// A checkpoint of the weights before the first update, which stays.
+    #[garde(skip)]
+    pub save_initial: bool,
+    /// Write which rows stood in which micro-batch: `batches.jsonl`.
+    #[garde(skip)]
+    pub log_batches: bool,
+    /// Rows of the validation split that evaluations in training continue, to be read.
+    #[garde(range(max = 10_000))]
+    pub samples: usize,
+    /// Tokens of such a continuation at most, and of the row's beginning before it.
+    #[garde(range(min = 1))]
+    pub sample_tokens: usize,
+    /// Write events for TensorBoard: `tensorboard/`.
+    #[garde(skip)]
+    pub tensorboard: bool,
     /// Stop after so many evaluations without a better one; 0 = never.
     #[garde(skip)]
     pub patience: u64,
@@ -259,8 +287,11 @@ impl Default for TrainOptions {
             max_minutes: None,
             batch_size: None,
             batch_tokens: None,
+            init_from: None,
             accumulate: 1,
             ema: 0.0,
+            label_smoothing: 0.0,
+            z_loss: 0.0,
             precision: Precision::Fp32,
             deterministic: false,
             cuda_graph: true,
@@ -271,6 +302,12 @@ impl Default for TrainOptions {
             log_every: 50,
             checkpoint_every: 500,
             keep: 1,
+            average: 0,
+            save_initial: false,
+            log_batches: false,
+            samples: 0,
+            sample_tokens: 64,
+            tensorboard: false,
             patience: 0,
             best: BestOptions::default(),
         }

@@ -1,6 +1,7 @@
 //! `state.json`: where training stands, but for weights and optimizer.
 
 use super::meter::MeterState;
+use crate::kernels::vocabulary_loss::Objective;
 use crate::libtorch::context::Algorithms;
 use crate::runs::{Best, regular};
 use anyhow::{Context, Result, ensure};
@@ -57,8 +58,8 @@ pub struct ComputedOn {
 }
 
 impl TrainState {
-    /// The start of a training.
-    pub fn start(computed_on: ComputedOn) -> Self {
+    /// The start of a training towards `objective`.
+    pub fn start(computed_on: ComputedOn, objective: Objective) -> Self {
         Self {
             format: FORMAT,
             step: 0,
@@ -66,7 +67,7 @@ impl TrainState {
             best: None,
             evaluations_without_better: 0,
             evaluated: None,
-            meter: MeterState::default(),
+            meter: MeterState::start(objective),
             train_s: 0.0,
             timed_tokens: 0,
             elapsed_s: 0.0,

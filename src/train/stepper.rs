@@ -4,8 +4,9 @@ use super::meter::Meter;
 use super::update::{StepInputs, Update};
 use crate::libtorch::replay::Replays;
 use crate::randomness::derive;
+use crate::runs::batch_log;
 use crate::tasks::Batches;
-use crate::tasks::feed::{Fed, Feed, Packet, Places};
+use crate::tasks::feed::{Fed, Feed, HostBatch, Origin, Packet, Places};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use tch::Device;
@@ -25,6 +26,8 @@ pub struct Course {
     pub end: u64,
     /// The learning rate of an update, counted from 0.
     pub rate: Box<dyn Fn(u64) -> f64 + Send>,
+    /// Whether [`Stepper::take_lines`] is to tell of the batches.
+    pub log: bool,
 }
 
 /// Does one update after the other.
@@ -35,6 +38,7 @@ pub struct Stepper<'a> {
     places: Places,
     replays: Replays,
     newest: Option<Fed<Note>>,
+    lines: String,
 }
 
 /// What the host wants to know of a micro-batch.
@@ -44,6 +48,8 @@ struct Note {
     rate: f64,
     /// Targets of the whole update.
     tokens: u64,
+    /// What `batches.jsonl` says of it, where that is written.
+    line: Option<String>,
 }
 
 impl<'a> Stepper<'a> {
@@ -55,7 +61,7 @@ impl<'a> Stepper<'a> {
         let replays = Replays::new(device, graphs)?;
         let accumulate = course.accumulate;
         let feed = Feed::new(device, packets(update.task.batches(), course))?;
-        Ok(Self { update, accumulate, feed, places: Places::new(device), replays, newest: None })
+        Ok(Self { update, accumulate, feed, places: Places::new(device), replays, newest: None, lines: String::new() })
     }
 
     /// Does the next update; answers its number of target tokens.
@@ -65,13 +71,19 @@ impl<'a> Stepper<'a> {
     pub fn step(&mut self, meter: &mut Meter) -> Result<u64> {
         let mut tokens = 0;
         for number in 1..=self.accumulate {
-            let fed = self.feed.next(&mut self.places)?.context("the course of updates has ended")?;
+            let mut fed = self.feed.next(&mut self.places)?.context("the course of updates has ended")?;
+            self.lines.extend(fed.note.line.take());
             tokens = fed.note.tokens;
             self.pass(&fed, number == self.accumulate, meter)?;
             self.newest = Some(fed);
         }
         meter.count(tokens);
         Ok(tokens)
+    }
+
+    /// The lines of `batches.jsonl` for the micro-batches of the updates since the last call.
+    pub fn take_lines(&mut self) -> String {
+        std::mem::take(&mut self.lines)
     }
 
     /// Does another update on the newest micro-batch, with its learning rate and its dropout: what an update takes where
@@ -136,10 +148,12 @@ fn packets_of(batches: &dyn Batches, course: &Course, step: u64) -> Result<Vec<P
     let list = numbers.map(|i| batches.micro_batch(step * course.accumulate + i)).collect::<Result<Vec<_>>>()?;
     let tokens = list.iter().map(|batch| batch.target_tokens).sum();
     let rate = (course.rate)(step);
-    let packet = |(number, batch)| {
+    let packet = |(number, batch): (u64, HostBatch)| {
         let generator = derive(course.seed, "dropout", &[step, number]);
         let header = StepInputs::words(tokens, rate, generator);
-        Packet { header, batch, note: Note { generator, rate, tokens } }
+        let Origin { length, rows } = &batch.origin;
+        let line = course.log.then(|| batch_log::line(step + 1, number, *length, rows));
+        Packet { header, batch, note: Note { generator, rate, tokens, line } }
     };
     Ok((0..).zip(list).map(packet).collect())
 }

@@ -56,8 +56,8 @@ impl StepInputs {
 }
 
 impl Update<'_> {
-    /// Passes one micro-batch forward and backward. The gradient is that of the mean loss over all targets of the update's
-    /// micro-batches, as if they were one batch.
+    /// Passes one micro-batch forward and backward. The gradient is that of the mean objective over all targets of the
+    /// update's micro-batches, as if they were one batch.
     ///
     /// # Errors
     /// What the model or libtorch reports.
@@ -70,8 +70,9 @@ impl Update<'_> {
             arrays,
             Pass { compute: self.compute, dropout: Some(&inputs.dropout), copies: self.optimizer.copies() },
         )?;
-        (&loss / inputs.tokens.to_kind(loss.kind())).f_backward()?;
-        sums.add_loss(&loss.detach());
+        let minimised = &loss.objective;
+        (minimised / inputs.tokens.to_kind(minimised.kind())).f_backward()?;
+        sums.add_loss(&loss);
         Ok(())
     }
 

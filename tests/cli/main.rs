@@ -2,15 +2,21 @@
 
 mod accumulation;
 mod arguments;
+mod batches;
 mod bench;
 mod configurations;
 mod disks;
 mod evaluation;
+mod events;
 mod folders;
 mod generation;
+mod initial;
+mod objective;
 mod output;
 mod place;
+mod samples;
 mod sweeps;
+mod tensorboard;
 mod texts;
 mod tokenizers;
 mod training;

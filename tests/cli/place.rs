@@ -163,6 +163,47 @@ impl Place {
     }
 }
 
+/// The rows of a `metrics.csv`.
+pub struct Metrics {
+    header: csv::StringRecord,
+    records: Vec<csv::StringRecord>,
+}
+
+/// One of them.
+pub struct MetricsRow<'a> {
+    header: &'a csv::StringRecord,
+    record: &'a csv::StringRecord,
+}
+
+impl Metrics {
+    /// Those of the run in a folder of `place`.
+    pub fn of(place: &Place, run: &str) -> Self {
+        let mut reader = csv::Reader::from_path(place.path(run).join("metrics.csv")).unwrap();
+        let header = reader.headers().unwrap().clone();
+        Self { header, records: reader.records().map(Result::unwrap).collect() }
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = MetricsRow<'_>> {
+        self.records.iter().map(|record| MetricsRow { header: &self.header, record })
+    }
+
+    /// Those of a split.
+    pub fn of_split<'a>(&'a self, split: &'a str) -> impl Iterator<Item = MetricsRow<'a>> {
+        self.rows().filter(move |row| row.cell("split") == split)
+    }
+}
+
+impl<'a> MetricsRow<'a> {
+    pub fn cell(&self, column: &str) -> &'a str {
+        let place = self.header.iter().position(|name| name == column);
+        &self.record[place.unwrap_or_else(|| panic!("there is no column {column}"))]
+    }
+
+    pub fn number(&self, column: &str) -> f64 {
+        self.cell(column).parse().unwrap_or_else(|error| panic!("{column}: {error}"))
+    }
+}
+
 /// How a command ended and what it said.
 pub struct Finished {
     pub code: Option<i32>,

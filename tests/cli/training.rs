@@ -1,10 +1,10 @@
 //! `synth train`: the run folder, what is printed, repeating and going on.
 
-use crate::place::{Place, RUN};
+use crate::place::{Metrics, Place, RUN};
 use std::fs;
 
 const COLUMNS: &str = "step,epoch,tokens,split,loss,perplexity,lr,grad_norm,tokens_per_second,step_ms,\
-                       peak_memory_mib,elapsed_s,bits_per_byte,accuracy";
+                       peak_memory_mib,elapsed_s,bits_per_byte,accuracy,objective";
 
 fn weights(place: &Place, run: &str) -> Vec<u8> {
     fs::read(place.path(run).join("checkpoints/step-6/model.safetensors")).unwrap()
@@ -110,6 +110,40 @@ fn a_finished_run_goes_on_with_more_steps_only() {
     assert_eq!(place.read(&format!("{RUN}/checkpoints/last")), "step-9\n");
     // Without a run to go on with, it starts.
     place.succeeds("train tiny.toml --resume --run fresh");
+}
+
+#[test]
+fn the_best_is_the_best_of_what_was_asked_for() {
+    let place = Place::new();
+    let sets = "--set train.eval_every=1 --set train.checkpoint_every=0 --set optimizer.lr=0.02";
+    place.succeeds(&format!("train tiny.toml {sets} --set train.best.metric=accuracy --set train.best.mode=max"));
+    let rows = Metrics::of(&place, RUN);
+    let measured: Vec<(u64, f64)> =
+        rows.of_split("validation").map(|row| (row.number("step") as u64, row.number("accuracy"))).collect();
+    // Of equal ones the first.
+    let best = measured.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    assert_eq!(place.read(&format!("{RUN}/checkpoints/best")), format!("step-{}\n", best.0));
+    let summary: serde_json::Value = serde_json::from_str(&place.read(&format!("{RUN}/summary.json"))).unwrap();
+    assert_eq!((&summary["best"]["metric"], summary["best"]["value"].as_f64()), (&"accuracy".into(), Some(best.1)));
+    for metric in ["bleu", "objective", "lr", "\"\""] {
+        let expected = ["train.best.metric", metric, "expected loss, perplexity, bits_per_byte, accuracy"];
+        place.fails(&format!("train tiny.toml --run x --set train.best.metric={metric}"), 2, &expected);
+    }
+}
+
+#[test]
+fn patience_best_mean_and_first_hold_together() {
+    let place = Place::new();
+    // The loss only falls, so that the first evaluation is the one with the highest.
+    let sets =
+        "--set train.eval_every=1 --set train.checkpoint_every=1 --set train.best.mode=max --set train.patience=3";
+    let finished =
+        place.succeeds(&format!("train tiny.toml {sets} --set train.save_initial=true --set train.average=2"));
+    assert!(finished.stdout.contains("done at step 4"), "{}", finished.stdout);
+    assert_eq!(place.read(&format!("{RUN}/checkpoints/best")), "step-1\n");
+    let names = place.names(&format!("{RUN}/checkpoints"));
+    let models: Vec<&String> = names.iter().filter(|name| name.ends_with("model.safetensors")).collect();
+    assert_eq!(models, [0, 1, 3, 4].map(|step| format!("step-{step}/model.safetensors")).each_ref());
 }
 
 #[test]

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use synth::attention::Pass;
 use synth::libtorch::context::Algorithms;
+use synth::model::vocabulary_loss::Loss;
 use synth::parameters::{Init, Parameters};
 use synth::runs::Split;
-use synth::tasks::feed::{HostArray, HostBatch};
+use synth::tasks::feed::{HostArray, HostBatch, Origin};
 use synth::tasks::{Batches, Evaluation, Request, Task};
 use synth::train::meter::{Meter, MeterState};
 use synth::train::optimizer::Optimizer;
@@ -50,11 +51,13 @@ fn gpu_graphs_equal_kernels_for_every_option() {
     let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let steps = "train.steps=60";
-    let cases: [(&str, &[&str]); 26] = [
+    let cases: [(&str, &[&str]); 28] = [
         ("vanilla", &["train.precision=bf16"]),
         ("bfloat16-stream", &["train.precision=bf16", "model.residual_stream=bfloat16"]),
         ("vanilla-fp32", &["optimizer.schedule.kind=cosine"]),
         ("vanilla-fp64", &["train.precision=fp64", "train.steps=20", "model.d_model=16"]),
+        ("objective", &["train.precision=bf16", "train.label_smoothing=0.1", "train.z_loss=0.001"]),
+        ("objective-fp32", &["train.label_smoothing=0.1", "train.accumulate=2", "train.samples=2"]),
         ("accumulate", &["train.precision=bf16", "train.accumulate=3"]),
         ("no-clipping", &["train.precision=bf16", "optimizer.clip_norm=0", "optimizer.schedule.kind=inverse-sqrt"]),
         ("no-dropout", &["train.precision=bf16", "model.dropout=0", "optimizer.weight_decay=0"]),
@@ -168,7 +171,7 @@ impl Batches for ShapesBatches {
         let [rows, length] = [[4, 8], [2, 16], [3, 5]][index as usize % 3];
         let values = (0..rows * length).map(|i| (i * 7 + index as i64) % 11).collect::<Vec<_>>();
         let array = HostArray { shape: vec![rows, length], values };
-        Ok(HostBatch { arrays: vec![array], target_tokens: (rows * length) as u64 })
+        Ok(HostBatch { arrays: vec![array], target_tokens: (rows * length) as u64, origin: Origin::default() })
     }
 }
 
@@ -193,10 +196,11 @@ impl Task for Shapes {
         (4, 8)
     }
 
-    fn loss(&self, arrays: &[Tensor], _: Pass<'_>) -> anyhow::Result<Tensor> {
+    fn loss(&self, arrays: &[Tensor], _: Pass<'_>) -> anyhow::Result<Loss> {
         let x = Tensor::embedding(&self.table, &arrays[0], -1, false, false).dropout(0.3, true);
         let logits = x.matmul(&self.table.transpose(0, 1)).flatten(0, 1);
-        Ok(logits.cross_entropy_loss(&arrays[0].flatten(0, 1), None::<Tensor>, Reduction::Sum, -100, 0.0))
+        let targets = arrays[0].flatten(0, 1);
+        Ok(Loss::plain(logits.cross_entropy_loss(&targets, None::<Tensor>, Reduction::Sum, -100, 0.0)))
     }
 
     fn metric_names(&self) -> &'static [&'static str] {
@@ -242,7 +246,7 @@ fn gpu_batches_of_several_shapes_each_have_their_graph() {
                 clip_norm: 1.0,
             };
             let rate = Box::new(|step| 0.01 / (step + 1) as f64);
-            let course = Course { seed: 3, accumulate, first: 0, end: 24, rate };
+            let course = Course { seed: 3, accumulate, first: 0, end: 24, rate, log: false };
             let mut stepper = Stepper::new(update, course, Device::Cuda(0), graphs).unwrap();
             let mut meter = Meter::new(Device::Cuda(0), MeterState::default());
             for _ in 0..24 {

@@ -5,6 +5,7 @@ use synth::attention::options::AttentionOptions;
 use synth::attention::{Part, Pass};
 use synth::kernels::dropout::DropoutKey;
 use synth::kernels::runs_on;
+use synth::kernels::vocabulary_loss::Objective;
 use synth::model::Decoder;
 use synth::model::options::{Activation, ModelOptions, Positions, ResidualStream};
 use synth::model::vocabulary_loss::vocabulary_loss;
@@ -38,7 +39,8 @@ impl Case {
         let key = DropoutKey::start(3, 4, 5, device);
         let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
         let hidden = decoder.hidden(&tokens, pass).unwrap().flatten(0, 1);
-        let loss = vocabulary_loss(&hidden, decoder.output(), &targets, pass).unwrap() / targets.numel() as f64;
+        let loss = vocabulary_loss(&hidden, decoder.output(), &targets, Objective::default(), pass).unwrap();
+        let loss = loss.objective / targets.numel() as f64;
         loss.backward();
         let gradients = parameters.trainable().map(|p| (p.name.clone(), p.tensor.grad()));
         let all = [("loss".to_string(), loss)].into_iter().chain(gradients);

@@ -1,5 +1,6 @@
 //! `synth train`.
 
+mod initial;
 mod plan;
 mod session;
 mod start;
@@ -32,7 +33,9 @@ pub fn run(arguments: &TrainArguments, build: Build) -> Result<()> {
     let signals = Signals::listen()?;
     let data = plan.read_data()?;
     let task = guarded(|| setup::task(&plan.experiment, &data.splits, &data.tokenizer, plan.device))?;
-    let session = Session::claim(&plan, task.as_ref(), &data.tokenizer, data.hashes, build)?;
+    // Before the folder is touched: with --overwrite the weights may lie in it.
+    let init_from = guarded(|| initial::apply(&plan, task.parameters(), &data.tokenizer.sha256))?;
+    let session = Session::claim(&plan, task.as_ref(), data, init_from, build)?;
     // A checkpoint that cannot be read leaves the folder as it was; running out of memory is how the run ended.
     let start = guarded(|| Start::read(&plan, task.as_ref()));
     let start = start.inspect_err(|error| {

@@ -1,5 +1,6 @@
 //! What a training will do, checked before any work starts.
 
+use super::initial::Initial;
 use super::setup;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::store::Pointer;
@@ -88,6 +89,9 @@ impl Plan {
     /// Refusals.
     pub fn check_needs(&self) -> Result<()> {
         splits::check(&self.experiment.data, &datasets::root())?;
+        if let (Some(text), false) = (&self.experiment.train.init_from, self.has_checkpoint()?) {
+            Initial::find(text)?;
+        }
         setup::check_size(&self.experiment, self.device)
     }
 
@@ -148,13 +152,20 @@ impl Plan {
 
     /// Refuses what looks at evaluations where there is nothing to evaluate.
     fn check_validation(&self, splits: &Splits) -> Result<()> {
-        if self.experiment.train.patience > 0 && splits.validation.is_none() {
-            refuse!("train.patience: the data has no validation split to measure on; leave it out");
+        let train = &self.experiment.train;
+        for (key, given) in [("train.patience", train.patience > 0), ("train.samples", train.samples > 0)] {
+            if given && splits.validation.is_none() {
+                refuse!("{key}: the data has no validation split to measure on; leave it out");
+            }
         }
         Ok(())
     }
 
-    fn has_checkpoint(&self) -> Result<bool> {
+    /// Whether the run goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// A file `last` that names none.
+    pub fn has_checkpoint(&self) -> Result<bool> {
         if self.mode != Mode::Resume {
             return Ok(false);
         }

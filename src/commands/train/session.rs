@@ -1,21 +1,22 @@
 //! A training in its claimed folder: what is written before, after, and where it fails.
 
-use super::plan::Plan;
+use super::plan::{Data, Plan};
 use super::setup;
 use super::start::Start;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::store::Pointer;
 use crate::commands::Build;
-use crate::data::tokenizer::StoredTokenizer;
 use crate::experiment;
 use crate::libtorch::{context, memory};
 use crate::memory::peak_memory_mib;
 use crate::model::size::decoder_flops;
 use crate::panics;
 use crate::runs::{
-    Environment, Flops, Metrics, MetricsWriter, RunFolder, Split, Status, Summary, atomic, environment, index, metrics,
+    Environment, Flops, InitFrom, Journal, JournalOptions, Metrics, RunFolder, Split, Status, Summary, atomic,
+    environment, index, metrics,
 };
 use crate::tasks::Task;
+use crate::train::objective;
 use crate::train::schedule::Schedule;
 use crate::train::signals::{self, Signals};
 use crate::train::state::{FORMAT, TrainState};
@@ -29,28 +30,28 @@ use tch::Device;
 pub struct Session<'a> {
     plan: &'a Plan,
     task: &'a dyn Task,
-    tokenizer: &'a StoredTokenizer,
-    hashes: BTreeMap<String, String>,
+    data: Data,
+    init_from: Option<InitFrom>,
     build: Build,
     folder: RunFolder,
     checkpoints: Checkpoints,
 }
 
 impl<'a> Session<'a> {
-    /// Claims the run's folder.
+    /// Claims the run's folder. The weights of the task's model are those of `init_from` already.
     ///
     /// # Errors
     /// Refusals of folders that are not free.
     pub fn claim(
         plan: &'a Plan,
         task: &'a dyn Task,
-        tokenizer: &'a StoredTokenizer,
-        hashes: BTreeMap<String, String>,
+        data: Data,
+        init_from: Option<InitFrom>,
         build: Build,
     ) -> Result<Self> {
         let folder = RunFolder::create(&plan.results, &plan.experiment.name, &plan.run, plan.mode)?;
         let checkpoints = Checkpoints::new(folder.checkpoints());
-        Ok(Self { plan, task, tokenizer, hashes, build, folder, checkpoints })
+        Ok(Self { plan, task, data, init_from, build, folder, checkpoints })
     }
 
     /// Trains to an ending and writes the summary.
@@ -66,9 +67,9 @@ impl<'a> Session<'a> {
             self.checkpoints.point(Pointer::Best, best.step)?;
         }
         self.write_records()?;
-        let mut metrics = MetricsWriter::open(&self.folder, self.task.metric_names(), last)?;
+        let mut journal = self.journal(last)?;
         let event = if last.is_some() { "resume" } else { "start" };
-        metrics.event(event, state.step, self.event_fields())?;
+        journal.event(event, state.step, self.event_fields())?;
         let steps = setup::steps(experiment, self.task);
         let settings = Settings {
             train: &experiment.train,
@@ -78,8 +79,9 @@ impl<'a> Session<'a> {
             steps,
             metadata: json!({ "format": FORMAT, "kind": experiment.kind() }),
         };
-        let files = (&self.checkpoints, metrics);
-        let mut trainer = Trainer::new(settings, (self.task, &optimizer, ema.as_ref()), files, signals, state);
+        let files = (&self.checkpoints, journal);
+        let (trained, state) = ((self.task, &optimizer, ema.as_ref()), (state, last.is_some()));
+        let mut trainer = Trainer::new(settings, trained, files, signals, state);
         let ending = trainer.run()?;
         let summary = self.summary(&ending, trainer.state())?;
         trainer.finish(&summary)?;
@@ -113,7 +115,7 @@ impl<'a> Session<'a> {
             }
         }
         atomic::write(&self.folder.config(), experiment::config_toml(&self.plan.experiment)?.as_bytes())?;
-        atomic::write(&self.folder.tokenizer(), self.tokenizer.json.as_bytes())?;
+        atomic::write(&self.folder.tokenizer(), self.data.tokenizer.json.as_bytes())?;
         self.environment()?.write(&self.folder.environment())
     }
 
@@ -146,14 +148,15 @@ impl<'a> Session<'a> {
             argv: environment::redact(std::env::args()),
             start_time: environment::now(),
             seed: experiment.seed,
-            datasets: self.hashes.clone(),
-            tokenizer_sha256: Some(self.tokenizer.sha256.clone()),
+            datasets: self.data.hashes.clone(),
+            tokenizer_sha256: Some(self.data.tokenizer.sha256.clone()),
             padding: self.task.padding(),
             parameters: self.task.parameters().counts(),
             flops: Some(self.flops()),
             dropout_mask: (dropout > 0.0).then_some(masks),
             attention_path: path,
             precision: experiment.train.precision.name().into(),
+            init_from: self.init_from.clone(),
         })
     }
 
@@ -161,12 +164,24 @@ impl<'a> Session<'a> {
     fn flops(&self) -> Flops {
         let experiment = &self.plan.experiment;
         let shape = self.task.largest_micro_batch();
-        let vocabulary = self.tokenizer.tokenizer.vocab_size() as u64;
+        let vocabulary = self.data.tokenizer.tokenizer.vocab_size() as u64;
         let forward = decoder_flops(&experiment.model, &experiment.attention, vocabulary, shape);
         Flops {
             forward_per_token: forward as f64 / (shape.0 * shape.1) as f64,
             training_step: 3.0 * forward as f64 * experiment.train.accumulate as f64,
         }
+    }
+
+    /// The files that grow, begun anew or cut back to the checkpoint of the step `last`.
+    fn journal(&self, last: Option<u64>) -> Result<Journal> {
+        let train = &self.plan.experiment.train;
+        let options = JournalOptions {
+            columns: &[self.task.metric_names(), &[objective::COLUMN]].concat(),
+            batches: train.log_batches,
+            tensorboard: train.tensorboard,
+            config: &experiment::config_toml(&self.plan.experiment)?,
+        };
+        Journal::open(&self.folder, options, last)
     }
 
     fn event_fields(&self) -> Map<String, serde_json::Value> {

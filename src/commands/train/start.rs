@@ -39,7 +39,7 @@ impl Start {
         let now = setup::computed_on(plan.device);
         let fixed = train.deterministic && plan.device != Device::Cpu;
         let Some(step) = last else {
-            let mut state = TrainState::start(now);
+            let mut state = TrainState::start(now, plan.experiment.train.objective());
             state.algorithms = fixed.then(Algorithms::of_this_process);
             return Ok(Self { optimizer, ema: Ema::new(task.parameters(), train.ema)?, state, last });
         };

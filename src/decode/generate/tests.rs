@@ -32,7 +32,7 @@ fn decoder(kind: &str, max_length: i64) -> Decoder {
 }
 
 fn generator(decoder: &Decoder, sampling: Sampling) -> Generator<'_> {
-    Generator { decoder, device: Device::Cpu, compute: Kind::Double, sampling, excluded: None, seed: 5 }
+    Generator { decoder, device: Device::Cpu, compute: Kind::Double, sampling, excluded: None, seed: 5, graphs: true }
 }
 
 fn generate(generator: &Generator<'_>, prompt: &[u32], samples: Range<u64>, max_tokens: u64) -> Vec<Vec<u32>> {

@@ -260,6 +260,7 @@ fn the_best_needs_a_metric_and_a_validation_split() {
     let alone = "train = \"a\"\n";
     let missing = "no validation split to measure on; give data.validation or leave this out";
     assert_eq!(with_data(alone, &["train.patience=1"]).unwrap_err(), format!("--set train.patience=1: {missing}"));
+    assert_eq!(with_data(alone, &["train.samples=1"]).unwrap_err(), format!("--set train.samples=1: {missing}"));
     assert_eq!(
         with_data(alone, &["train.best.metric=perplexity"]).unwrap_err(),
         format!("--set train.best.metric=perplexity: train.best: {missing}")

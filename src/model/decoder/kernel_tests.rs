@@ -4,6 +4,7 @@ use super::*;
 use crate::attention::options::AttentionOptions;
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::host::with_kernels;
+use crate::kernels::vocabulary_loss::Objective;
 use crate::model::options::{Activation, Norm as NormKind, NormPosition, Positions, ResidualStream};
 use crate::model::vocabulary_loss::vocabulary_loss;
 use tch::{Device, Kind as Number};
@@ -23,7 +24,8 @@ fn gradients(model: &ModelOptions, attention: &AttentionOptions, [stored, comput
     let key = DropoutKey::start(3, 4, 5, Device::Cpu);
     let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
     let hidden = decoder.hidden(&tokens, pass).unwrap().flatten(0, 1);
-    let loss = vocabulary_loss(&hidden, decoder.output(), &targets, pass).unwrap() / targets.numel() as f64;
+    let loss = vocabulary_loss(&hidden, decoder.output(), &targets, Objective::default(), pass).unwrap();
+    let loss = loss.objective / targets.numel() as f64;
     loss.backward();
     let gradients = parameters.trainable().map(|parameter| parameter.tensor.grad());
     [loss].into_iter().chain(gradients).map(|tensor| tensor.detach().to_kind(Number::Double)).collect()

@@ -4,6 +4,7 @@ use super::*;
 use crate::attention::options::AttentionOptions;
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::host::with_kernels;
+use crate::kernels::vocabulary_loss::Objective;
 use crate::model::options::NormPosition;
 use crate::model::vocabulary_loss::vocabulary_loss;
 
@@ -17,7 +18,7 @@ fn train(model: &ModelOptions, kind: &str, stored: Number, compute: Number, reco
     let key = DropoutKey::start(3, 4, 5, Device::Cpu);
     let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
     let hidden = decoder.hidden(&tokens, pass).unwrap().flatten(0, 1);
-    let loss = vocabulary_loss(&hidden, decoder.output(), &targets, pass).unwrap();
+    let loss = vocabulary_loss(&hidden, decoder.output(), &targets, Objective::default(), pass).unwrap().objective;
     loss.backward();
     let gradients = parameters.trainable().map(|parameter| parameter.tensor.grad());
     [loss.detach()].into_iter().chain(gradients).collect()

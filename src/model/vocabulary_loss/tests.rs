@@ -37,7 +37,24 @@ impl Case {
     }
 
     fn loss(&self, compute: Kind, rows: i64) -> Tensor {
-        loss_in_chunks(&self.x, &self.table, &self.targets, Pass::evaluation(compute), rows).unwrap()
+        let Loss { objective, nats } = self.losses(Objective::default(), compute, rows);
+        assert_eq!(objective, nats);
+        objective
+    }
+
+    fn losses(&self, objective: Objective, compute: Kind, rows: i64) -> Loss {
+        let pass = Pass::evaluation(compute);
+        loss_in_chunks((&self.x, &self.table, &self.targets), objective, pass, rows).unwrap()
+    }
+
+    /// What is minimised, as its definition says it.
+    fn reference_of(&self, Objective { smoothing, z_loss }: Objective) -> Tensor {
+        let logits = self.logits();
+        let lse = logits.logsumexp([-1i64].as_slice(), false);
+        let target = logits.gather(1, &self.targets.clamp_min(0).unsqueeze(1), false).squeeze_dim(1);
+        let mean = logits.mean_dim([-1i64].as_slice(), false, None::<Kind>);
+        let of_rows = (&lse - target) * (1.0 - smoothing) + (&lse - mean) * smoothing + lse.square() * z_loss;
+        of_rows.masked_fill(&self.targets.less(0), 0.0).sum(None::<Kind>)
     }
 
     /// The loss and the gradients of x and the table for `loss` times 0.7, in float64.
@@ -76,17 +93,69 @@ fn chunks_of_any_size_equal_the_whole() {
     }
 }
 
+/// Plain, and others.
+const OBJECTIVES: [Objective; 4] = [
+    Objective { smoothing: 0.0, z_loss: 0.0 },
+    Objective { smoothing: 0.1, z_loss: 0.0 },
+    Objective { smoothing: 0.0, z_loss: 1e-2 },
+    Objective { smoothing: 0.3, z_loss: 1e-1 },
+];
+
+#[test]
+fn objectives_in_chunks_are_what_they_are_defined_as() {
+    for objective in OBJECTIVES {
+        for (seed, shape, ignored) in [(21, (37, 5, 11), 5), (22, (64, 8, 3), 1000), (23, (5, 4, 7), 1)] {
+            let case = Case::new(seed, shape, ignored);
+            let nats = case.reference().detach();
+            let expected = case.gradients(case.reference_of(objective));
+            for rows in [1, 7, 64, 1000] {
+                let Loss { objective: found, nats: plain } = case.losses(objective, Kind::Double, rows);
+                assert!(gap(&plain, &nats) < 1e-12 && !plain.requires_grad(), "{objective:?}");
+                for (i, (found, expected)) in case.gradients(found).iter().zip(&expected).enumerate() {
+                    let gap = gap(found, expected);
+                    assert!(gap < 1e-12, "{objective:?}, {shape:?}, {rows} rows, tensor {i}: {gap:e}");
+                }
+            }
+        }
+    }
+}
+
+/// As [`check_rounding`], of every objective.
+fn check_objectives(device: Device, compute: Kind, allowed: f64) {
+    for objective in OBJECTIVES {
+        let case = Case::new(24, (200, 16, 56), 9);
+        let expected = case.gradients(case.reference_of(objective));
+        let narrow = case.on(device, Kind::Float);
+        let loss = narrow.losses(objective, compute, 64);
+        assert_eq!((loss.objective.kind(), loss.nats.kind()), (Kind::Float, Kind::Float));
+        for (i, (found, expected)) in narrow.gradients(loss.objective).iter().zip(&expected).enumerate() {
+            let gap = gap(found, expected);
+            assert!(gap < allowed, "{objective:?}, {compute:?}, tensor {i}: {gap:e}");
+        }
+    }
+}
+
+#[test]
+fn objectives_in_narrower_kinds_agree_within_their_rounding() {
+    check_objectives(Device::Cpu, Kind::Float, 2e-6);
+    check_objectives(Device::Cpu, Kind::BFloat16, 2e-2);
+}
+
 #[test]
 fn gradients_are_finite_differences() {
+    OBJECTIVES.into_iter().for_each(check_differences);
+}
+
+fn check_differences(objective: Objective) {
     let case = Case::new(5, (6, 3, 5), 4);
-    let [_, x, table] = case.gradients(case.loss(Kind::Double, 4));
+    let [_, x, table] = case.gradients(case.losses(objective, Kind::Double, 4).objective);
     for (leaf, gradient) in [(&case.x, x), (&case.table, table)] {
         let flat = leaf.detach().view([-1]);
         for i in 0..flat.numel() as i64 {
             let mut entry = flat.get(i);
             let mut at = |step: f64| {
                 entry += step;
-                case.loss(Kind::Double, 4).double_value(&[])
+                case.losses(objective, Kind::Double, 4).objective.double_value(&[])
             };
             let slope = (at(1e-5) - at(-2e-5)) / 2e-5;
             at(1e-5);
@@ -141,6 +210,8 @@ fn gpu_narrower_kinds_agree_within_their_rounding() {
     }
     check_rounding(Device::Cuda(0), Kind::Float, 5e-3); // TF32 may be on
     check_rounding(Device::Cuda(0), Kind::BFloat16, 2e-2);
+    check_objectives(Device::Cuda(0), Kind::Float, 5e-3);
+    check_objectives(Device::Cuda(0), Kind::BFloat16, 2e-2);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::state::TrainState;
 use super::stepper::{Course, Stepper};
 use super::update::Update;
 use crate::checkpoints::Checkpoints;
-use crate::runs::{MetricsWriter, Split, Summary};
+use crate::runs::{Journal, Split, Summary};
 use crate::tasks::Task;
 use crate::terminal::Bar;
 use anyhow::Result;
@@ -57,7 +57,7 @@ pub struct Trainer<'a> {
     optimizer: &'a Optimizer,
     ema: Option<&'a Ema>,
     checkpoints: &'a Checkpoints,
-    metrics: MetricsWriter,
+    journal: Journal,
     signals: &'a Signals,
     state: TrainState,
     meter: Meter,
@@ -68,17 +68,18 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A training that goes on from `state`, whose weights, their average and optimizer are loaded.
+    /// A training that goes on from `state`, whose weights, their average and optimizer are loaded; from a checkpoint,
+    /// where it is `saved`.
     pub fn new(
         settings: Settings<'a>,
         (task, optimizer, ema): (&'a dyn Task, &'a Optimizer, Option<&'a Ema>),
-        (checkpoints, metrics): (&'a Checkpoints, MetricsWriter),
+        (checkpoints, journal): (&'a Checkpoints, Journal),
         signals: &'a Signals,
-        state: TrainState,
+        (state, saved): (TrainState, bool),
     ) -> Self {
         let meter = Meter::new(task.parameters().device(), state.meter.clone());
         let bar = Bar::new("training", settings.steps, state.step);
-        let saved = (state.step > 0).then_some(state.step);
+        let saved = saved.then_some(state.step);
         let elapsed_before = state.elapsed_s;
         Self {
             settings,
@@ -86,7 +87,7 @@ impl<'a> Trainer<'a> {
             optimizer,
             ema,
             checkpoints,
-            metrics,
+            journal,
             signals,
             state,
             meter,
@@ -102,6 +103,9 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// What the model, libtorch or the file system reports.
     pub fn run(&mut self) -> Result<Ending> {
+        if self.settings.train.save_initial && self.state.step == 0 && self.saved.is_none() {
+            self.save()?;
+        }
         if let Some(ending) = self.catch_up()? {
             return Ok(ending);
         }
@@ -128,7 +132,7 @@ impl<'a> Trainer<'a> {
         let mut fields = Map::new();
         fields.insert("status".into(), summary.status.name().into());
         fields.insert("reason".into(), summary.reason.clone().into());
-        self.metrics.event("end", summary.step, fields)
+        self.journal.event("end", summary.step, fields)
     }
 
     /// What was due at the checkpoint's step when a process was stopped, and what a larger `train.steps` or a
@@ -160,6 +164,7 @@ impl<'a> Trainer<'a> {
             first: self.state.step,
             end: steps,
             rate: Box::new(move |step| schedule.rate(step + 1)),
+            log: self.journal.takes_batches(),
         };
         Stepper::new(update, course, self.task.parameters().device(), train.cuda_graph)
     }
@@ -169,6 +174,7 @@ impl<'a> Trainer<'a> {
         self.state.tokens += stepper.step(&mut self.meter)?;
         self.state.step += 1;
         self.meter.add_seconds(begun.elapsed().as_secs_f64());
+        self.journal.batches(&stepper.take_lines())?;
         self.bar.set(self.state.step);
         Ok(())
     }

@@ -4,8 +4,14 @@ use super::{Ending, Trainer};
 use crate::memory::peak_memory_mib;
 use crate::runs::{Row, Split};
 use crate::train::meter::{Meter, Reading};
+use crate::train::objective;
 use anyhow::Result;
 use std::time::Instant;
+
+/// The objective's column, empty where it is the plain loss.
+fn objective_cell(mean: Option<f64>) -> Vec<(String, Option<f64>)> {
+    mean.map(|mean| (objective::COLUMN.to_string(), Some(mean))).into_iter().collect()
+}
 
 impl Trainer<'_> {
     /// Writes the train row and starts the meter anew.
@@ -17,7 +23,7 @@ impl Trainer<'_> {
         let loss = reading.nats / reading.tokens as f64;
         let rate = reading.tokens as f64 / reading.seconds.max(1e-9);
         let step = self.state.step;
-        self.metrics.row(&Row {
+        self.journal.row(&Row {
             loss: Some(loss),
             perplexity: Some(loss.exp()),
             lr: Some(self.rate(step)),
@@ -26,6 +32,7 @@ impl Trainer<'_> {
             step_ms: Some(1e3 * reading.seconds / reading.steps as f64),
             peak_memory_mib: peak_memory_mib(self.task.parameters().device()),
             elapsed_s: Some(self.elapsed()),
+            extra: objective_cell(reading.objective.map(|sum| sum / reading.tokens as f64)),
             ..Row::new(step, self.epoch(step), self.state.tokens, Split::Train)
         })?;
         self.bar.say(&format!("loss {loss:.4} {} tokens/s", rate.round()));
@@ -43,19 +50,22 @@ impl Trainer<'_> {
         }
         let broken = self.state.step - reading.skipped + 1;
         let skipped_tokens: u64 = self.meter.tokens() - reading.tokens;
-        self.metrics.row(&Row {
+        self.journal.cut_batches_after(broken)?;
+        self.journal.row(&Row {
             loss: Some(reading.newest_loss),
             perplexity: Some(reading.newest_loss.exp()),
             lr: Some(self.rate(broken)),
             grad_norm: Some(reading.grad_norm),
             elapsed_s: Some(self.elapsed()),
+            extra: objective_cell(reading.newest_objective),
             ..Row::new(broken, self.epoch(broken), self.state.tokens - skipped_tokens, Split::Train)
         })?;
         self.state.step = broken - 1;
         self.state.tokens -= skipped_tokens;
         self.meter = Meter::new(self.task.parameters().device(), self.meter.state(&reading));
         self.save()?;
-        let what = format!("loss {}, gradient norm {}", reading.newest_loss, reading.grad_norm);
+        let mut what = format!("loss {}, gradient norm {}", reading.newest_loss, reading.grad_norm);
+        what.extend(reading.newest_objective.map(|objective| format!(", objective {objective}")));
         Ok(Some(Ending::Diverged(format!("step {broken} is not finite ({what})"))))
     }
 

@@ -17,18 +17,22 @@ impl Trainer<'_> {
             return Ok(Some(ending));
         }
         let step = self.state.step;
-        self.state.meter =
-            if self.meter.steps() > 0 { self.meter.state(&self.meter.read()?) } else { MeterState::default() };
+        self.state.meter = match self.meter.steps() {
+            0 => MeterState::start(self.settings.train.objective()),
+            _ => self.meter.state(&self.meter.read()?),
+        };
         self.state.elapsed_s = self.elapsed();
-        self.metrics.sync()?;
+        self.journal.sync()?;
         self.checkpoints.save(step, |folder| self.write_checkpoint(folder))?;
         if let Some(best) = &self.state.best {
             self.checkpoints.point(Pointer::Best, best.step)?;
         }
-        let protected: Vec<u64> = self.state.best.iter().map(|best| best.step).collect();
-        self.checkpoints.prune(self.settings.train.keep, &protected)?;
+        let best = self.state.best.iter().map(|best| best.step);
+        let initial = self.settings.train.save_initial.then_some(0);
+        let train = self.settings.train;
+        self.checkpoints.prune(train.keep.max(train.average), &best.chain(initial).collect::<Vec<_>>())?;
         if self.saved != Some(step) {
-            self.metrics.event("checkpoint", step, Map::new())?;
+            self.journal.event("checkpoint", step, Map::new())?;
             self.saved = Some(step);
         }
         Ok(None)

@@ -1,7 +1,8 @@
 //! Evaluations on the validation split, and the best of them.
 
 use super::Trainer;
-use crate::runs::{Best, Row, Split};
+use crate::runs::{Best, Row, Sample, Split};
+use crate::tasks::samples::SampleRequest;
 use crate::tasks::{Evaluation, Request};
 use crate::terminal::Bar;
 use crate::train::options::BestMode;
@@ -22,15 +23,19 @@ impl Trainer<'_> {
             },
         };
         // Given up for a signal: a resumed run measures at this step first.
-        let measure = || self.task.evaluate(Split::Validation, request);
-        let evaluation = match self.ema {
+        let measure = || {
+            let evaluation = self.task.evaluate(Split::Validation, request)?;
+            let samples = if evaluation.is_some() { self.samples()? } else { None };
+            anyhow::Ok(evaluation.zip(samples))
+        };
+        let measured = match self.ema {
             Some(ema) => ema.instead(measure)?,
             None => measure(),
         };
-        let Some(evaluation) = evaluation? else { return Ok(false) };
+        let Some((evaluation, samples)) = measured? else { return Ok(false) };
         let step = self.state.step;
         let extra = self.task.metric_names().iter();
-        self.metrics.row(&Row {
+        self.journal.row(&Row {
             loss: Some(evaluation.loss),
             perplexity: Some(evaluation.perplexity),
             elapsed_s: Some(self.elapsed()),
@@ -38,8 +43,34 @@ impl Trainer<'_> {
             ..Row::new(step, self.epoch(step), self.state.tokens, Split::Validation)
         })?;
         tracing::info!("step {step}: validation loss {:.4}, perplexity {:.3}", evaluation.loss, evaluation.perplexity);
+        self.show(&samples)?;
         self.state.evaluated = Some(step);
         Ok(self.compare(&evaluation))
+    }
+
+    /// How the model goes on with beginnings of validation rows; `None` where a signal came.
+    fn samples(&self) -> Result<Option<Vec<Sample>>> {
+        let (train, signals) = (self.settings.train, self.signals);
+        if train.samples == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        let request = SampleRequest {
+            compute: train.precision.compute(),
+            count: train.samples,
+            tokens: train.sample_tokens,
+            graphs: train.cuda_graph,
+            watch: &mut || signals.stop().is_none(),
+        };
+        self.task.samples(request)
+    }
+
+    fn show(&mut self, samples: &[Sample]) -> Result<()> {
+        let step = self.state.step;
+        for (number, sample) in samples.iter().enumerate() {
+            tracing::info!("step {step}: {:?} goes on {:?}", sample.prompt, sample.continuation);
+            self.journal.sample(step, number, sample)?;
+        }
+        Ok(())
     }
 
     fn compare(&mut self, evaluation: &Evaluation) -> bool {
