@@ -215,6 +215,11 @@ fn check_optimizer(experiment: &Experiment, origins: &Provenance) -> Result<()> 
         );
         return Err(origins.refusal("optimizer.adafactor.eps", what));
     }
+    let scaled = optimizer.kind == OptimizerKind::Adafactor && optimizer.adafactor.scale_by_parameter;
+    if scaled && eps[1] <= 0.0 {
+        let what = format!("found {eps:?}, expected a second number above 0: what starts at 0 would stay there");
+        return Err(origins.refusal("optimizer.adafactor.eps", what));
+    }
     Ok(())
 }
 
@@ -293,6 +298,7 @@ fn check_sizes(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         ("attention.factorized-dense.factors", [model.d_model, model.heads, factor, layers]),
         ("attention.factorized-random.rank", [length, model.heads, rank, layers]),
         ("model.max_length", [length, model.d_model, 1, 1]),
+        ("model.relative_buckets", [model.relative_buckets, length, 2, 1]),
         ("train.batch_size", [train.batch_size.unwrap_or(32), length, model.d_model, train.accumulate]),
         ("train.batch_tokens", [train.batch_tokens.unwrap_or(1), model.d_model, train.accumulate, 1]),
     ];
