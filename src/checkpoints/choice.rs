@@ -94,7 +94,8 @@ impl Checkpoints {
     }
 
     fn newest(&self, count: usize, asked: &str) -> Result<Chosen> {
-        let mut steps = self.steps();
+        // Weights that no update has changed are nobody's average.
+        let mut steps: Vec<u64> = self.steps().into_iter().filter(|step| *step > 0).collect();
         if steps.len() < count {
             refuse!(
                 "{asked}: the mean of {count} checkpoints needs as many in {}; there are: {}",

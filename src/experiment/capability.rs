@@ -71,6 +71,7 @@ fn check_sizes(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         ("attention.factorized-dense.factors", [model.d_model, model.heads, factor, layers]),
         ("attention.factorized-random.rank", [length, model.heads, rank, layers]),
         ("model.max_length", [length, model.d_model, 1, 1]),
+        ("model.relative_buckets", [model.relative_buckets, length, 2, 1]),
         ("train.batch_size", [train.batch_size.unwrap_or(32), length, model.d_model, train.accumulate]),
         ("train.batch_tokens", [train.batch_tokens.unwrap_or(1), model.d_model, train.accumulate, 1]),
     ];

@@ -209,6 +209,11 @@ fn check_optimizer(experiment: &Experiment, origins: &Provenance) -> Result<()> 
         );
         return Err(origins.refusal("optimizer.adafactor.eps", what));
     }
+    let scaled = optimizer.kind == OptimizerKind::Adafactor && optimizer.adafactor.scale_by_parameter;
+    if scaled && eps[1] <= 0.0 {
+        let what = format!("found {eps:?}, expected a second number above 0: what starts at 0 would stay there");
+        return Err(origins.refusal("optimizer.adafactor.eps", what));
+    }
     Ok(())
 }
 

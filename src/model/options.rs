@@ -58,7 +58,7 @@ pub struct ModelOptions {
     #[garde(skip)]
     pub positions: Positions,
     /// Buckets of distances that `positions = "relative"` tells apart.
-    #[garde(range(min = 2))]
+    #[garde(range(min = 2, max = 4096))]
     pub relative_buckets: i64,
     /// The distance from which on all share the last of these buckets.
     #[garde(range(min = 2))]

@@ -65,7 +65,8 @@ fn causal_bucket(distance: i64, buckets: i64, longest: i64) -> i64 {
         return distance;
     }
     let share = (distance as f64 / near as f64).ln() / (longest as f64 / near as f64).ln();
-    (near + (share * (buckets - near) as f64) as i64).min(buckets - 1)
+    // Where the exact number is whole the quotient may be a little less.
+    (near + (share * (buckets - near) as f64 + 1e-9) as i64).min(buckets - 1)
 }
 
 #[cfg(test)]
@@ -84,6 +85,7 @@ mod tests {
         let buckets =
             [0, 0, 1, 15, 16, 16, 16, 17, 17, 18, 18, 19, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 31, 31];
         assert_eq!(distances.map(|distance| causal_bucket(distance, 32, 128)), buckets);
+        assert_eq!([9, 10, 159, 160].map(|distance| causal_bucket(distance, 10, 160)), [5, 6, 9, 9]);
         assert_eq!([0, 1, 2, 3, 4, 8, 50].map(|distance| causal_bucket(distance, 4, 8)), [0, 1, 2, 2, 3, 3, 3]);
     }
 

@@ -33,7 +33,20 @@ impl BatchLog {
     /// # Errors
     /// A file that cannot be read or written, or that holds what synth did not write.
     pub fn open(path: PathBuf, cut_after_step: Option<u64>) -> Result<Self> {
-        let kept = cut_after_step.map_or(Ok(0), |step| kept_bytes(&path, step))?;
+        let kept = match cut_after_step {
+            Some(step) => {
+                let Kept { bytes, newest } = kept(&path, step)?;
+                if newest != step {
+                    bail!(
+                        "{} ends at update {newest}, the checkpoint is of {step}: lines are missing; restore it, or start \
+                         anew with --overwrite or --run NAME",
+                        path.display()
+                    );
+                }
+                bytes
+            }
+            None => 0,
+        };
         let open = || -> std::io::Result<File> {
             let file = OpenOptions::new().append(true).create(true).open(&path)?;
             file.set_len(kept)?;
@@ -74,29 +87,39 @@ impl BatchLog {
     /// What the file system reports.
     pub fn cut_after(&mut self, step: u64) -> Result<()> {
         self.flush()?;
-        let kept = kept_bytes(&self.path, step)?;
+        let kept = kept(&self.path, step)?.bytes;
         self.file.get_ref().set_len(kept).map_err(|error| cannot("write", &self.path, &error))
     }
 }
 
-/// How many bytes the lines of updates up to `step` have. They stand in order: what follows the first later one goes, and
+/// The lines of updates up to some step.
+#[derive(Default)]
+struct Kept {
+    bytes: u64,
+    /// The newest of these updates; 0 for none.
+    newest: u64,
+}
+
+/// The lines of updates up to `step`. They stand in order: what follows the first later one goes, and
 /// so does a last line that a kill left torn.
-fn kept_bytes(path: &Path, step: u64) -> Result<u64> {
+fn kept(path: &Path, step: u64) -> Result<Kept> {
     let file = match fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::default()),
         // Before opening: that would wait for the writer of a FIFO.
         Ok(found) if !found.is_file() => bail!("cannot read {}: it is no regular file", path.display()),
         found => found.and_then(|_| File::open(path)).map_err(|error| cannot("read", path, &error))?,
     };
     let mut reader = BufReader::new(file);
-    let (mut kept, mut bytes, mut number) = (0, Vec::new(), 0);
+    let (mut kept, mut bytes, mut number) = (Kept::default(), Vec::new(), 0);
     loop {
         bytes.clear();
         number += 1;
         let count = reader.read_until(b'\n', &mut bytes).map_err(|error| cannot("read", path, &error))?;
         let whole = bytes.ends_with(b"\n");
         match serde_json::from_slice::<Line>(&bytes) {
-            Ok(line) if whole && line.step <= step => kept += count as u64,
+            Ok(line) if whole && line.step <= step => {
+                kept = Kept { bytes: kept.bytes + count as u64, newest: line.step }
+            }
             Ok(_) => return Ok(kept),
             Err(_) if reader.fill_buf().map_err(|error| cannot("read", path, &error))?.is_empty() => return Ok(kept),
             Err(_) => bail!(

@@ -66,6 +66,9 @@ pub enum Attempt {
     Held(String),
 }
 
+/// The path of a lease, and its bytes.
+type Found = (PathBuf, Vec<u8>);
+
 /// The leases in a folder, as this process sees them.
 #[derive(Debug)]
 pub struct Leases {
@@ -132,7 +135,7 @@ impl Leases {
     }
 
     /// The number of the last lease, 0 where there is none, with its path and bytes.
-    fn last(&self, name: &str) -> Result<(u32, Option<(PathBuf, Vec<u8>)>)> {
+    fn last(&self, name: &str) -> Result<(u32, Option<Found>)> {
         let mut last = None;
         for number in 1..=MOST {
             let path = self.path(name, number);

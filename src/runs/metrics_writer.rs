@@ -69,18 +69,21 @@ fn kept_rows(path: &Path, header: &str, last_step: u64) -> Result<String> {
         return Ok(format!("{header}\n"));
     }
     let (found, rows) = text.split_once('\n').unwrap_or((&text, ""));
-    if found != header {
-        bail!(
+    // An earlier version may have had fewer columns at the end: its rows have nothing there.
+    let more = match header.strip_prefix(found) {
+        Some(more) if more.is_empty() || more.starts_with(',') => more.matches(',').count(),
+        _ => bail!(
             "{} has the columns {found:?}, expected {header:?}: another version of synth or another task wrote it; start anew with --overwrite or --run NAME",
             path.display()
-        );
-    }
-    let commas = header.matches(',').count();
+        ),
+    };
+    let commas = found.matches(',').count();
     let kept = keep(path, rows, 2, last_step, |line| {
         let (step, _) = line.split_once(',')?;
         (line.matches(',').count() == commas).then(|| step.parse().ok())?
     })?;
-    Ok(format!("{header}\n{kept}"))
+    let missing = format!("{}\n", ",".repeat(more));
+    Ok(format!("{header}\n{}", kept.replace('\n', &missing)))
 }
 
 /// The text of `metrics.jsonl` up to `last_step`.

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// How many threads a process's operations have.
@@ -138,11 +138,8 @@ impl Process {
     pub fn ended(&mut self) -> Result<Option<(ExitStatus, Vec<Line>)>> {
         let Some(exit) = self.child.try_wait().context("cannot wait for a cell's process")? else { return Ok(None) };
         let mut lines = Vec::new();
-        loop {
-            match self.lines.recv_timeout(LAST_LINES) {
-                Ok(line) => lines.push(line),
-                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,
-            }
+        while let Ok(line) = self.lines.recv_timeout(LAST_LINES) {
+            lines.push(line);
         }
         self.keep_error(&lines);
         Ok(Some((exit, lines)))

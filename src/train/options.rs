@@ -266,7 +266,7 @@ pub struct TrainOptions {
     #[garde(range(max = 10_000))]
     pub samples: usize,
     /// Tokens of such a continuation at most, and of the row's beginning before it.
-    #[garde(range(min = 1))]
+    #[garde(range(min = 1, max = 100_000))]
     pub sample_tokens: usize,
     /// Write events for TensorBoard: `tensorboard/`.
     #[garde(skip)]

@@ -2,6 +2,7 @@
 
 use crate::gpu;
 use crate::runs::train;
+use std::process::Command;
 use synth::libtorch::optimizer::LearningRate;
 use synth::parameters::{Init, Parameters};
 use synth::train::optimizer::Optimizer;
@@ -40,6 +41,27 @@ fn devices_agree(options: &OptimizerOptions) {
     };
     let gap = (run(Device::Cpu) - run(Device::Cuda(0))).abs().max().double_value(&[]);
     assert!(gap < 1e-5, "{options:?}: {gap:e}");
+}
+
+/// The evaluations of a training measure the average, not the weights or copies of them in bfloat16.
+#[test]
+fn gpu_evaluations_measure_the_average() {
+    let Some(_turn) = gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let sets = ["train.precision=bf16", "train.ema=0.99", "train.steps=100", "train.eval_every=100"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).chain(["--device", "cuda"]).collect();
+    let (losses, _) = train(folder.path(), "average", &sets);
+    let measured = |weights: &str| -> f64 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_synth"));
+        command.arg("eval").arg(folder.path().join("small/average")).args(["--json", "--weights", weights]);
+        let output = command.args(["--device", "cuda"]).output().unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        record["loss"].as_f64().unwrap()
+    };
+    let newest = *losses.last().unwrap();
+    let (average, trained) = (measured("ema"), measured("trained"));
+    assert!((newest - average).abs() < 1e-3, "{newest} in training, {average} afterwards");
+    assert!((newest - trained).abs() > 1e-2, "{newest} is the loss of the weights themselves, {trained}");
 }
 
 #[test]

@@ -29,6 +29,8 @@ const FACTORS: [Factor; 14] = [
             ("optimizer.lr", "0.1"),
             ("optimizer.adafactor.min_factored", "4"),
             ("optimizer.adafactor.beta1", "0.9"),
+            // Far below any gradient but those that are 0 but for rounding, of which it leaves nothing to speak of.
+            ("optimizer.adafactor.eps", "[1e-18, 1e-3]"),
         ],
         &[
             ("optimizer.kind", "\"sgd\""),

@@ -6,20 +6,16 @@ use crate::number::Number;
 
 impl<S: Number> Model<S> {
     /// What the layer adds to the stream. Both biases join products that are rounded already; the second sum, which
-    /// joins the stream, is not rounded.
+    /// joins the stream, is not rounded, nor is anything on the way from a gate's products to the last product.
     pub fn feed_forward(&self, rows: &Rows<S>, name: &str, masks: Option<Masks>) -> Rows<S> {
-        let rounded = |mut rows: Rows<S>| {
-            rows.iter_mut().flatten().for_each(|x| *x = (self.round)(*x));
-            rows
-        };
-        let mut hidden = rounded(self.biased(rows, &format!("{name}.input")));
         let activation = self.plan.activation;
+        let mut hidden = self.biased(rows, &format!("{name}.input"));
         if activation.gated() {
-            let gate = rounded(self.biased(rows, &format!("{name}.gate")));
+            let gate = self.biased(rows, &format!("{name}.gate"));
             let gated = |(x, gate): (&mut S, &S)| *x = activation.of(*gate) * *x;
             hidden.iter_mut().flatten().zip(gate.iter().flatten()).for_each(gated);
         } else {
-            hidden.iter_mut().flatten().for_each(|x| *x = activation.of(*x));
+            hidden.iter_mut().flatten().for_each(|x| *x = activation.of((self.round)(*x)));
         }
         self.drop(&mut hidden, name, masks, |masks| masks.activations);
         self.biased(&hidden, &format!("{name}.output"))

@@ -4,18 +4,18 @@ use crate::fifty_updates::trained;
 use crate::logged::{MicroBatch, micro_batches};
 use crate::repetition::{differences, rows};
 
-const LENGTH: usize = 24;
+const LENGTH: usize = 16;
 
 #[test]
 fn updates_on_records_agree_and_the_log_has_each_row_once_an_epoch() {
     let run = trained(&[
         ("data.rows", "\"records\""),
-        ("model.max_length", "24"),
+        ("model.max_length", "16"),
         ("model.d_model", "8"),
         ("model.heads", "2"),
         ("model.positions", "\"relative\""),
         ("model.relative_buckets", "6"),
-        ("model.relative_distance", "24"),
+        ("model.relative_distance", "16"),
         ("optimizer.lr", "0.01"),
         ("train.batch_size", "3"),
         ("train.accumulate", "2"),

@@ -15,7 +15,7 @@ use crate::optimizer::{Settings, State};
 use crate::plan::Plan;
 use crate::shapes::trained;
 
-/// The largest difference, as a share of what exceeds 1, by what differs.
+/// The largest difference, by what differs.
 pub type Differences = BTreeMap<String, f64>;
 
 /// Repeats a run by an experiment, its own or one that is changed on purpose. Only losses, weights and what else the run
@@ -36,10 +36,10 @@ pub fn differences(run: &RunFolder, config: &Config) -> Differences {
         for (column, ours) in [("loss", descent.loss), ("grad_norm", norm), ("lr", settings.schedule.rate(step))] {
             differ(&mut differences, column, number(row, column), ours);
         }
-        if objective.differs() {
+        if Objective::new(&run.config()).differs() {
             differ(&mut differences, "objective", number(row, "objective"), descent.objective);
         } else {
-            assert_eq!(row["objective"], "", "no other objective than the loss");
+            assert_eq!(row["objective"], "", "the run has no other objective than the loss");
         }
     }
     compare_end(&mut differences, run, config, (&plan, &state));
@@ -90,20 +90,20 @@ fn compare_end(differences: &mut Differences, run: &RunFolder, config: &Config, 
 }
 
 fn compare_tensors(differences: &mut Differences, theirs: &BTreeMap<String, Tensor>, ours: &BTreeMap<String, Tensor>) {
-    assert_eq!(theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>());
-    for (name, ours) in ours {
+    for name in theirs.keys().chain(ours.keys()) {
+        let [theirs, ours] = [theirs, ours].map(|tensors| f64::from(u8::from(tensors.contains_key(name))));
+        differ(differences, &format!("the presence of {name}"), theirs, ours);
+    }
+    for (name, ours) in ours.iter().filter(|(name, _)| theirs.contains_key(*name)) {
         assert_eq!(theirs[name].shape, ours.shape, "{name}");
-        theirs[name]
-            .values
-            .iter()
-            .zip(&ours.values)
-            .for_each(|(theirs, ours)| differ(differences, name, *theirs, *ours));
+        let pairs = theirs[name].values.iter().zip(&ours.values);
+        pairs.for_each(|(theirs, ours)| differ(differences, name, *theirs, *ours));
     }
 }
 
 /// Notes a difference; one that is no number counts as the largest.
 fn differ(differences: &mut Differences, what: &str, theirs: f64, ours: f64) {
-    let difference = (theirs - ours).abs() / ours.abs().max(1.0);
+    let difference = (theirs - ours).abs();
     let largest = differences.entry(what.to_owned()).or_insert(0.0);
     if difference.is_nan() || difference > *largest {
         *largest = if difference.is_nan() { f64::INFINITY } else { difference };

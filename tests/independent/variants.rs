@@ -135,7 +135,7 @@ pub const HYBRIDS: [Variant; 2] = [
 ];
 
 /// Models that no fused kernel computes: what is rounded to bfloat16 where.
-pub const ROUNDED: [Variant; 11] = [
+pub const ROUNDED: [Variant; 14] = [
     MIXTURES[1],
     MIXTURES[2],
     MIXTURES[5],
@@ -151,6 +151,15 @@ pub const ROUNDED: [Variant; 11] = [
     ],
     &[("attention.kind", "\"random+vanilla+factorized-random\""), ("model.head_width", "5")],
     &[("attention.kind", "\"factorized-dense+factorized-random\"")],
+    BLOCKS[2],
+    BLOCKS[3],
+    &[
+        ("attention.kind", "\"factorized-dense\""),
+        ("model.activation", "\"swiglu\""),
+        ("model.norm_position", "\"post\""),
+        ("model.norm", "\"rms\""),
+        NARROW_STREAM,
+    ],
     &[("attention.kind", "\"random\""), NARROW_STREAM],
     &[("attention.kind", "\"factorized-dense+random\""), ("model.bias", "false"), NARROW_STREAM],
 ];

@@ -43,6 +43,9 @@ struct Cost<'a> {
     not_timed: Option<String>,
 }
 
+/// Milliseconds of a step and its peak memory in MiB, or why there are none.
+type Timed = (Option<f64>, Option<f64>, Option<String>);
+
 /// Prints the cells of this call.
 pub fn run(arguments: &AblateArguments, plan: &Plan, seats: &[Seat], jobs: usize) -> Result<()> {
     let mine = plan.cells.iter().enumerate().filter(|(index, _)| arguments.shard.is_none_or(|shard| shard.has(*index)));
@@ -95,7 +98,7 @@ fn cost(cell: &Cell) -> Cost<'_> {
 fn time_each(cells: &[&Cell], costs: &mut [Cost<'_>], seats: &[Seat], jobs: usize) -> Result<()> {
     let device = seats[0].device.clone();
     let mut spawner = Spawner { relay: Relay::listen()?, device, threads: process::threads(jobs), limit: Some(LIMIT) };
-    let mut known: HashMap<&str, (Option<f64>, Option<f64>, Option<String>)> = HashMap::new();
+    let mut known: HashMap<&str, Timed> = HashMap::new();
     for (cell, cost) in cells.iter().zip(costs) {
         if cell.skip.is_some() || spawner.relay.stop().is_some() {
             continue;

@@ -14,6 +14,7 @@ use crate::model::options::Architecture;
 use crate::refuse;
 use crate::runs::{Environment, Mode, RunFolder, Status, Summary};
 use crate::tasks::corpus;
+use crate::train::options::BestOptions;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -150,7 +151,12 @@ impl Plan {
     /// Refuses what looks at evaluations where there is nothing to evaluate.
     fn check_validation(&self, splits: &Splits) -> Result<()> {
         let train = &self.experiment.train;
-        for (key, given) in [("train.patience", train.patience > 0), ("train.samples", train.samples > 0)] {
+        let wanted = [
+            ("train.patience", train.patience > 0),
+            ("train.samples", train.samples > 0),
+            ("train.best", train.best != BestOptions::default()),
+        ];
+        for (key, given) in wanted {
             if given && splits.validation.is_none() {
                 refuse!("{key}: the data has no validation split to measure on; leave it out");
             }

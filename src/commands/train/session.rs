@@ -66,8 +66,9 @@ impl<'a> Session<'a> {
         if let Some(best) = &state.best {
             self.checkpoints.point(Pointer::Best, best.step)?;
         }
-        self.write_records()?;
+        // First: of files that cannot go on nothing else is changed.
         let mut journal = self.journal(last)?;
+        self.write_records()?;
         let event = if last.is_some() { "resume" } else { "start" };
         journal.event(event, state.step, self.event_fields())?;
         let steps = setup::steps(experiment, self.task);

@@ -2,8 +2,7 @@
 
 use super::hashes_by_kernel;
 use crate::randomness::{counter_hash, derive, signed};
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tch::{Device, Kind, Tensor};
 
 /// What the dropout of one micro-batch comes from, in the memory of its device, where a captured step can read it
@@ -14,7 +13,7 @@ pub struct DropoutKey {
     places: Option<DropoutStreams>,
     /// What was hashed so far for `places`: the group, its numbers of rows and columns, and the hashes of both, int32
     /// `[places, rows + columns]`.
-    hashed: RefCell<Vec<(usize, [i64; 2], Tensor)>>,
+    hashed: Arc<Mutex<Vec<(usize, [i64; 2], Tensor)>>>,
     /// What is dropped is drawn again in the backward pass: from the hash, as a generator would give other draws.
     again: bool,
 }
@@ -59,7 +58,7 @@ impl DropoutKey {
 
     /// The key whose lower and upper half lie in `words`, int32 `[2]`, also when they change.
     pub fn of(words: Tensor) -> Self {
-        Self { words, places: None, hashed: RefCell::default(), again: false }
+        Self { words, places: None, hashed: Arc::default(), again: false }
     }
 
     /// The same key for one pass through `places`: the hashes of a group are computed together, which on a GPU costs as
@@ -68,15 +67,11 @@ impl DropoutKey {
         Self { places: Some(places.clone()), ..Self::of(self.words.shallow_clone()) }
     }
 
-    /// The same key with what was hashed of it so far, for work that outlives the call.
+    /// The same key for work that outlives the call. What either hashes the other knows: hashes of all places are as large
+    /// as a small tensor of each.
     pub fn share(&self) -> Self {
-        let known = |(group, counts, hashes): &(usize, [i64; 2], Tensor)| (*group, *counts, hashes.shallow_clone());
-        Self {
-            words: self.words.shallow_clone(),
-            places: self.places.clone(),
-            hashed: RefCell::new(self.hashed.borrow().iter().map(known).collect()),
-            again: self.again,
-        }
+        let (words, hashed) = (self.words.shallow_clone(), self.hashed.clone());
+        Self { words, places: self.places.clone(), hashed, again: self.again }
     }
 
     /// The same key for work that is computed again in the backward pass: what it drops must not come from a generator.
@@ -109,7 +104,7 @@ impl DropoutKey {
     }
 
     fn of_group(&self, number: usize, group: &Group, counts: [i64; 2]) -> Tensor {
-        let mut hashed = self.hashed.borrow_mut();
+        let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((.., found)) = hashed.iter().find(|(known, sizes, _)| (*known, *sizes) == (number, counts)) {
             return found.shallow_clone();
         }

@@ -25,7 +25,7 @@ impl Trainer<'_> {
         // Given up for a signal: a resumed run measures at this step first.
         let measure = || {
             let evaluation = self.task.evaluate(Split::Validation, request)?;
-            let samples = if evaluation.is_some() { self.samples()? } else { None };
+            let samples = if evaluation.is_some() { self.samples() } else { None };
             anyhow::Ok(evaluation.zip(samples))
         };
         let measured = match self.ema {
@@ -48,11 +48,12 @@ impl Trainer<'_> {
         Ok(self.compare(&evaluation))
     }
 
-    /// How the model goes on with beginnings of validation rows; `None` where a signal came.
-    fn samples(&self) -> Result<Option<Vec<Sample>>> {
+    /// How the model goes on with beginnings of validation rows; `None` where a signal came. No training ends because there
+    /// is nothing to show, as where logits are not finite.
+    fn samples(&self) -> Option<Vec<Sample>> {
         let (train, signals) = (self.settings.train, self.signals);
         if train.samples == 0 {
-            return Ok(Some(Vec::new()));
+            return Some(Vec::new());
         }
         let request = SampleRequest {
             compute: train.precision.compute(),
@@ -61,7 +62,10 @@ impl Trainer<'_> {
             graphs: train.cuda_graph,
             watch: &mut || signals.stop().is_none(),
         };
-        self.task.samples(request)
+        self.task.samples(request).unwrap_or_else(|error| {
+            tracing::warn!("step {}: no samples: {error:#}", self.state.step);
+            Some(Vec::new())
+        })
     }
 
     fn show(&mut self, samples: &[Sample]) -> Result<()> {
