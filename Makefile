@@ -4,6 +4,8 @@
 
 # What a target hands on to the command in its last line, as in ARGS="--set train.steps=100".
 ARGS =
+# Cells that a sweep of many kinds runs at one time.
+JOBS = 2
 # Recorded in results; one value for all targets, so that nothing is compiled twice.
 export SYNTH_GIT_COMMIT := $(shell git describe --always --dirty --abbrev=40 2>/dev/null)
 
@@ -19,7 +21,7 @@ synth = $(or $(CARGO_TARGET_DIR),target)/release/synth
 
 .NOTPARALLEL:
 .PHONY: help setup build data demo bench test test-gpu lint clean
-.PHONY: ablate-kinds ablate-lm1b ablate-lm1b-small ablate-c4 ablate-c4-small
+.PHONY: ablate-demo ablate-kinds ablate-lm1b ablate-lm1b-small ablate-c4 ablate-c4-small
 .PHONY: libtorch binary sources descriptions format checks
 
 help: ## This list
@@ -37,6 +39,9 @@ data: binary ## Prepare the demo's text, rust-sources
 
 demo: sources ## Train two kinds of attention on real text and compare them
 	$(synth) ablate experiments/demo/sweep.toml $(ARGS)
+
+ablate-demo: sources ## Train every kind of attention on the demo's text, two at one time (JOBS=N): minutes on two CPU cores
+	$(synth) ablate experiments/demo/kinds.toml --jobs $(JOBS) $(ARGS)
 
 ablate-kinds: binary ## Train every attention on Tiny Shakespeare (its text: see experiments/tinyshakespeare)
 	$(synth) ablate experiments/tinyshakespeare/kinds.toml $(ARGS)

@@ -1,9 +1,11 @@
 //! The command line: clap types only.
 
+mod ablate;
 mod bench;
 mod data;
 mod score;
 
+pub use ablate::{AblateArguments, RunsArguments, SortChoice, StatusChoice};
 pub use bench::{BenchArguments, KindChoice, ModelChoice, WhatChoice};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
@@ -48,8 +50,17 @@ pub enum Command {
     /// A tokenizer's unknown token can stand in a prompt, and is never generated. A model of records (data.rows) begins one
     /// with each prompt, and stops where it ends.
     Generate(GenerateArguments),
-    /// Train every cell of a sweep, one after another
+    /// Train every cell of a sweep, each in a process of its own
+    ///
+    /// The same command goes on where it was stopped: cells that are done, diverged or skipped are not run again; failed,
+    /// out-of-memory and stopped ones go on from their last checkpoint, or begin anew where there is none. A run of another
+    /// configuration in a cell's place is moved to CELL-sSEED.old-N. Several such commands over one folder, on one machine
+    /// or several, share the cells out among themselves.
+    ///
+    /// Ends with 0 when every cell is done or skipped, else with 1; a signal saves and stops all cells.
     Ablate(AblateArguments),
+    /// List runs of all experiments
+    Runs(RunsArguments),
     /// Time training steps and decoding on this machine
     ///
     /// Every combination of kinds, lengths, batches and models is a cell in a process of its own, on random tokens. A
@@ -187,28 +198,6 @@ pub struct GenerateArguments {
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
     /// Print all as one JSON object, at the end
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `synth ablate`.
-#[derive(Debug, Args)]
-pub struct AblateArguments {
-    /// The sweep
-    pub sweep: PathBuf,
-    /// Set a key of every cell; later ones win
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Where to compute: auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    pub device: DeviceChoice,
-    /// The folder of all results
-    #[arg(long, default_value = "results", value_name = "DIR")]
-    pub results: PathBuf,
-    /// Print the cells and stop
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
 }

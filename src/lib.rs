@@ -18,6 +18,7 @@ pub mod model;
 pub mod panics;
 pub mod parameters;
 pub mod randomness;
+pub mod relay;
 pub mod runs;
 pub mod sweep;
 pub mod tasks;

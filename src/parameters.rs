@@ -234,7 +234,7 @@ mod tests {
     fn uniform_draws_fill_their_interval() {
         let values = initial(1, "x", &[1000, 100], Init::Uniform(0.3), Kind::Double);
         let [least, most] = [values.min(), values.max()].map(|value| value.double_value(&[]));
-        assert!(-0.3 <= least && least < -0.2999 && 0.2999 < most && most < 0.3, "{least} {most}");
+        assert!((-0.3..-0.2999).contains(&least) && 0.2999 < most && most < 0.3, "{least} {most}");
         approx::assert_abs_diff_eq!(values.mean(Kind::Double).double_value(&[]), 0.0, epsilon = 0.002);
         approx::assert_abs_diff_eq!(values.std(true).double_value(&[]), 0.3 / 3f64.sqrt(), epsilon = 0.001);
     }

@@ -14,6 +14,14 @@ use tracing_subscriber::fmt::format::Format;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Bars that are drawn at one time.
+pub const MOST_BARS: u64 = 30;
+
+/// Whether there is somebody to draw for.
+pub fn draws() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// Sets up stderr for the process. `verbosity`: −1 warnings only, 0 what a user wants to know, 1 and more
 /// for debugging; `SYNTH_LOG` overrides it with a filter such as `synth=debug`.
 ///
@@ -26,7 +34,8 @@ pub fn init(verbosity: i8) {
         _ => LevelFilter::TRACE,
     };
     let filter = EnvFilter::builder().with_default_directive(level.into()).with_env_var("SYNTH_LOG").from_env_lossy();
-    let bars = IndicatifLayer::new();
+    let more = ProgressStyle::with_template("… and {pending_progress_bars} more").ok();
+    let bars = IndicatifLayer::new().with_max_progress_bars(MOST_BARS, more);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Format::default().without_time().with_target(false).compact())
@@ -67,6 +76,27 @@ impl Bar {
     pub fn of_bytes(what: &str, total: u64, done: u64) -> Self {
         let counts = "{bytes}/{total_bytes} {bytes_per_sec} {eta} left";
         Self::with_template(&format!("{what} {{wide_bar}} {counts}"), total, done)
+    }
+
+    /// A line of text, without any bar.
+    pub fn text(what: &str) -> Self {
+        Self::with_template(&format!("{what} {{msg}}"), 1, 0)
+    }
+
+    /// Becomes another bar, at `done` of `total`, in the same place.
+    pub fn become_bar(&self, what: &str, total: u64, done: u64) {
+        if let Ok(style) = ProgressStyle::with_template(&format!("{what} {{bar:24}} {{pos}}/{{len}} {{msg}}")) {
+            self.span.pb_set_style(&style);
+        }
+        self.span.pb_set_length(total);
+        self.span.pb_set_position(done);
+    }
+
+    /// Becomes a line of text in the same place.
+    pub fn become_text(&self, what: &str) {
+        if let Ok(style) = ProgressStyle::with_template(&format!("{what} {{msg}}")) {
+            self.span.pb_set_style(&style);
+        }
     }
 
     fn with_template(template: &str, total: u64, done: u64) -> Self {

@@ -10,7 +10,7 @@ mod eval;
 mod generate;
 mod output;
 mod prompts;
-mod relay;
+mod runs;
 mod score;
 mod setup;
 mod train;
@@ -36,6 +36,7 @@ pub fn run(cli: Cli, build: Build) -> Result<()> {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Ablate(arguments) => ablate::run(&arguments, cli.quiet, cli.verbose),
+        Command::Runs(arguments) => runs::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, build),
         Command::BenchCell { job } => bench::run_cell(&job),
         Command::Score(arguments) => score::run(&arguments),

@@ -1,6 +1,7 @@
 //! The one place that writes to stdout.
 
 use anyhow::{Context, Result};
+use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
 
@@ -34,6 +35,23 @@ pub fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A table that Markdown takes too.
+pub fn new_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    table
+}
+
+/// A figure in so many decimals, or a dash.
+pub fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"))
+}
+
+/// A count, or a dash.
+pub fn whole(value: Option<u64>) -> String {
+    value.map_or_else(|| "–".into(), thousands)
 }
 
 #[cfg(test)]

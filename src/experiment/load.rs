@@ -7,7 +7,7 @@ use super::overrides::Override;
 use super::provenance::{Origin, Provenance, one_line};
 use super::schema::Experiment;
 use super::source::{Document, read_text};
-use super::{unbuilt, validate};
+use super::{capability, unbuilt, validate};
 use anyhow::Result;
 use garde::Validate;
 use std::path::{Path, PathBuf};
@@ -90,6 +90,12 @@ impl Layers {
 
     /// Checks names, types and values.
     pub(crate) fn resolve(self) -> Result<Loaded> {
+        let (loaded, lack) = self.resolve_any()?;
+        lack.map_or(Ok(loaded), Err)
+    }
+
+    /// As [`Self::resolve`], but for what cannot be done: that is told beside the experiment.
+    pub(crate) fn resolve_any(self) -> Result<(Loaded, Option<anyhow::Error>)> {
         let Self { table, origins, .. } = self;
         unbuilt::check(&table, &origins)?;
         let mut experiment: Experiment = serde_path_to_error::deserialize(Value::Table(table.clone()))
@@ -101,7 +107,8 @@ impl Layers {
         validate::check_given(&table, &origins)?;
         experiment.validate().map_err(|report| explain::out_of_range(&report, &table, &origins))?;
         validate::check(&experiment, &origins)?;
-        Ok(Loaded { experiment, table })
+        let lack = capability::check(&experiment, &origins).err();
+        Ok((Loaded { experiment, table }, lack))
     }
 }
 

@@ -4,6 +4,7 @@
 //! `--set a.b=c: what was found, expected …`.
 
 mod alternatives;
+mod capability;
 mod explain;
 pub(crate) mod keys;
 pub(crate) mod load;

@@ -57,6 +57,16 @@ pub fn changes(saved: &Experiment, now: &Experiment) -> Result<Vec<Change>> {
     Ok(keys.into_iter().map(change).filter(|change| change.saved != change.now).collect())
 }
 
+/// Whether a run that ended as done at `step` has nothing left to do under the settings of `now`.
+///
+/// # Errors
+/// Those of [`changes`].
+pub fn is_reached(saved: &Experiment, now: &Experiment, step: u64) -> Result<bool> {
+    let goals = ["train.steps", "train.epochs", "train.patience"];
+    let same_goal = !changes(saved, now)?.iter().any(|change| goals.contains(&change.key.as_str()));
+    Ok(same_goal || now.train.steps.is_some_and(|steps| steps <= step))
+}
+
 /// Refuses to go on with a saved run under other settings. The length of training, intervals, patience, what is kept or
 /// shown, and decoding may change.
 ///

@@ -26,8 +26,7 @@ pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()>
     check_optimizer(experiment, origins)?;
     check_schedule(experiment, origins)?;
     check_batch(experiment, origins)?;
-    check_best(experiment, origins)?;
-    check_sizes(experiment, origins)
+    check_best(experiment, origins)
 }
 
 /// No key takes an infinity or a NaN.
@@ -182,11 +181,6 @@ fn check_attention(experiment: &Experiment, origins: &Provenance) -> Result<()> 
         );
         return Err(origins.refusal_of(&["attention.dense.hidden", "attention.dense.shared_query"], what));
     }
-    let (a, b) = attention.factorized_dense.widths(model.max_length);
-    if used(Part::FactorizedDense) && a.checked_mul(b).is_some_and(|reach| reach < model.max_length) {
-        let what = format!("{a} · {b} is less than model.max_length = {}, expected at least that", model.max_length);
-        return Err(origins.refusal_of(&["attention.factorized-dense.factors", "model.max_length"], what));
-    }
     Ok(())
 }
 
@@ -275,40 +269,6 @@ fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     }
     if train.best != BestOptions::default() {
         return Err(origins.refusal("train.best", MISSING));
-    }
-    Ok(())
-}
-
-/// Sizes are multiplied as i64 from here on; what no machine holds is refused before it overflows.
-fn check_sizes(experiment: &Experiment, origins: &Provenance) -> Result<()> {
-    let (model, train) = (&experiment.model, &experiment.train);
-    let (length, layers) = (model.max_length, model.layers);
-    let attention = &experiment.attention;
-    let used = |part: Part, width: i64| if attention.uses(part, layers) { width } else { 1 };
-    let hidden = used(Part::Dense, attention.dense.hidden.unwrap_or(model.head_width()));
-    let (a, b) = attention.factorized_dense.widths(length);
-    let factor = used(Part::FactorizedDense, a.max(b));
-    let rank = used(Part::FactorizedRandom, attention.factorized_random.rank);
-    let products = [
-        ("model.d_model", [model.d_model, model.d_model, layers, 1]),
-        ("model.d_ff", [model.d_model, model.d_ff(), layers, 1]),
-        ("model.head_width", [model.d_model, model.heads, model.head_width(), layers]),
-        ("model.max_length", [length, length, model.heads, layers]),
-        ("attention.dense.hidden", [model.d_model.max(length), model.heads, hidden, layers]),
-        ("attention.factorized-dense.factors", [model.d_model, model.heads, factor, layers]),
-        ("attention.factorized-random.rank", [length, model.heads, rank, layers]),
-        ("model.max_length", [length, model.d_model, 1, 1]),
-        ("model.relative_buckets", [model.relative_buckets, length, 2, 1]),
-        ("train.batch_size", [train.batch_size.unwrap_or(32), length, model.d_model, train.accumulate]),
-        ("train.batch_tokens", [train.batch_tokens.unwrap_or(1), model.d_model, train.accumulate, 1]),
-    ];
-    for (key, factors) in products {
-        // Sixteen bytes an element leave room for gradients and moments.
-        let product = factors.iter().try_fold(16_i64, |product, factor| product.checked_mul(*factor));
-        if product.is_none() {
-            return Err(origins
-                .refusal(key, "makes more than 2^59 elements with the other sizes, expected what a machine can hold"));
-        }
     }
     Ok(())
 }

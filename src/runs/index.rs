@@ -1,7 +1,9 @@
 //! `runs.csv` and `runs.json` of an experiment: one row per run, rebuilt from the folders, which
 //! are the truth.
 
+use super::aside::is_aside;
 use super::environment::Environment;
+use super::ledger::CellRecord;
 use super::marker::has_marker;
 use super::summary::{Status, Summary};
 use super::{atomic, cells, ledger, lock};
@@ -83,8 +85,11 @@ pub fn rows(experiment: &Path) -> Result<Vec<IndexRow>> {
     let mut folders = entries.map_err(|error| anyhow!("cannot read {}: {error}", experiment.display()))?;
     // A folder that a process claimed and wrote nothing into is no run yet.
     folders.retain(|folder| has_marker(folder) && FILES.iter().any(|file| folder.join(file).exists()));
-    let mut rows: Vec<IndexRow> = folders.iter().map(|folder| row(folder)).collect();
-    for (run, cell) in ledger::newest(experiment)? {
+    // What was set aside is no cell of the sweep any more.
+    folders.retain(|folder| !is_aside(&name(folder)));
+    let cells = ledger::newest(experiment)?;
+    let mut rows: Vec<IndexRow> = folders.iter().map(|folder| row(folder, cells.get(&name(folder)))).collect();
+    for (run, cell) in cells {
         if !rows.iter().any(|row| row.run == run) {
             rows.push(IndexRow { kind: Some(cell.kind), seed: Some(cell.seed), ..bare(run, cell.status, cell.reason) });
         }
@@ -111,10 +116,14 @@ fn bare(run: String, status: Status, reason: Option<String>) -> IndexRow {
 }
 
 /// One broken run must not hide the others, so that it becomes a row that says what is broken.
-fn row(folder: &Path) -> IndexRow {
+fn row(folder: &Path, cell: Option<&CellRecord>) -> IndexRow {
     let path = folder.join("summary.json");
     if !path.exists() {
-        return without_summary(folder, Status::Stopped, "no summary: running or killed".into());
+        // A full disk takes no summary; the sweep's ledger may lie on another.
+        return match cell.filter(|cell| matches!(cell.status, Status::Failed | Status::OutOfMemory)) {
+            Some(cell) => without_summary(folder, cell.status, cell.reason.clone().unwrap_or_default()),
+            None => without_summary(folder, Status::Stopped, ledger::UNDER_WAY.into()),
+        };
     }
     match Summary::read(&path) {
         Ok(summary) => IndexRow {
@@ -157,25 +166,30 @@ fn name(folder: &Path) -> String {
 fn to_csv(rows: &[IndexRow]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
-    let text = |text: &Option<String>| cells::text(text.as_deref().unwrap_or_default()).into_owned();
-    let count = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();
     for row in rows {
-        writer.write_record([
-            cells::text(&row.run).into_owned(),
-            text(&row.kind),
-            count(row.seed),
-            row.status.to_string(),
-            text(&row.reason),
-            count(row.step),
-            count(row.parameters),
-            cells::measured(row.loss),
-            cells::measured(row.perplexity),
-            cells::measured(row.tokens_per_second),
-            cells::measured(row.peak_memory_mib),
-            cells::measured(row.elapsed_s),
-        ])?;
+        writer.write_record(csv_cells(row))?;
     }
     Ok(writer.into_inner()?)
+}
+
+/// The cells of a row of `runs.csv`.
+pub fn csv_cells(row: &IndexRow) -> [String; COLUMNS.len()] {
+    let text = |text: &Option<String>| cells::text(text.as_deref().unwrap_or_default()).into_owned();
+    let count = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();
+    [
+        cells::text(&row.run).into_owned(),
+        text(&row.kind),
+        count(row.seed),
+        row.status.to_string(),
+        text(&row.reason),
+        count(row.step),
+        count(row.parameters),
+        cells::measured(row.loss),
+        cells::measured(row.perplexity),
+        cells::measured(row.tokens_per_second),
+        cells::measured(row.peak_memory_mib),
+        cells::measured(row.elapsed_s),
+    ]
 }
 
 #[cfg(test)]

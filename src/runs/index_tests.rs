@@ -46,6 +46,34 @@ fn every_run_has_a_row_whatever_became_of_it() {
 }
 
 #[test]
+fn the_ledger_tells_of_what_left_no_summary_and_nothing_of_what_was_set_aside() {
+    let results = tempdir().unwrap();
+    let experiment = results.path().join("tiny");
+    ledger::begin(&experiment).unwrap();
+    for name in ["full-s1", "again-s1", "again-s1.old-1"] {
+        fs::write(run(results.path(), name).config(), "seed = 1\n").unwrap();
+    }
+    let append = |run: &str, status, reason: &str| {
+        let (run, reason) = (run.to_owned(), Some(reason.to_owned()));
+        ledger::append(&experiment, &CellRecord { run, kind: "random".into(), seed: 1, status, reason }).unwrap();
+    };
+    append("full-s1", Status::Failed, "No space left on device");
+    append("again-s1", Status::Failed, "signal 9");
+    append("again-s1", Status::Stopped, ledger::UNDER_WAY);
+    append("long-s1", Status::Skipped, "too long");
+    let rows = rows(&experiment).unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.run.as_str(), row.status, row.reason.as_deref().unwrap())).collect();
+    assert_eq!(
+        told,
+        [
+            ("again-s1", Status::Stopped, ledger::UNDER_WAY),
+            ("full-s1", Status::Failed, "No space left on device"),
+            ("long-s1", Status::Skipped, "too long"),
+        ]
+    );
+}
+
+#[test]
 fn texts_that_look_like_formulas_get_an_apostrophe_in_csv_only() {
     let results = tempdir().unwrap();
     let mut formula = summary();

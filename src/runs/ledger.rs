@@ -1,4 +1,4 @@
-//! `cells.jsonl` of a sweep: how each cell's process ended, for cells that left no folder.
+//! `cells.jsonl` of a sweep: how each cell's process ended, for cells that left no folder or no summary.
 
 use super::create::make_folder;
 use super::regular;
@@ -11,6 +11,9 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 const FILE: &str = "cells.jsonl";
+
+/// The reason of a run that has not ended, as far as its folder tells.
+pub const UNDER_WAY: &str = "no summary: running or killed";
 
 /// The end of one cell's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

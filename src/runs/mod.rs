@@ -1,14 +1,18 @@
 //! The run folder `results/<experiment>/<run>`, written and read back. Free of torch.
 
+pub mod aside;
 pub mod atomic;
 pub mod batch_log;
 pub mod cells;
 mod create;
+pub mod ending;
 pub mod environment;
 mod folder;
+mod host;
 pub mod index;
 pub mod init_from;
 mod journal;
+pub mod lease;
 pub mod ledger;
 mod lock;
 mod marker;

@@ -1,5 +1,6 @@
-//! The TOML of a sweep: `base`, `[grid]`, `[[cell]]`, `seeds`, `retries`.
+//! The TOML of a sweep: `base`, `[grid]`, `[[cell]]`, `seeds`, `retries`, `match_parameters`.
 
+use super::control;
 use crate::experiment::keys::{is_dotted, join, leaves};
 use crate::experiment::overrides::Override;
 use crate::experiment::provenance::{Origin, Provenance, one_line};
@@ -13,7 +14,7 @@ use toml::{Table, Value};
 const MOST_CELLS: usize = 10_000;
 
 /// What a sweep may hold.
-const KEYS: [&str; 6] = ["name", "base", "grid", "cell", "seeds", "retries"];
+const KEYS: [&str; 7] = ["name", "base", "grid", "cell", "seeds", "retries", "match_parameters"];
 
 /// Keys that the sweep itself gives to its cells.
 const OWN: [&str; 3] = ["name", "seed", "base"];
@@ -30,6 +31,8 @@ pub(super) struct SweepFile {
     pub(super) variants: Vec<Variant>,
     pub(super) seeds: Option<Vec<u64>>,
     pub(super) retries: u64,
+    /// Whether each cell gets a baseline of as many parameters.
+    pub(super) match_parameters: bool,
 }
 
 /// What sets one cell apart from the base.
@@ -73,6 +76,7 @@ impl SweepFile {
             variants,
             seeds: table.get("seeds").map(|seeds| read_seeds(seeds, &origins)).transpose()?,
             retries: table.get("retries").map_or(Ok(0), |retries| count(retries, "retries", &origins))?,
+            match_parameters: read_match(&table, &origins)?,
             origins,
         })
     }
@@ -82,6 +86,15 @@ fn read_base(table: &Table, folder: &Path, origins: &Provenance) -> Result<PathB
     let base =
         table.get("base").ok_or_else(|| origins.refusal("base", "missing, expected base = \"EXPERIMENT.toml\""))?;
     Ok(PathBuf::from(anchor(&text(base, "base", origins)?, folder)?))
+}
+
+fn read_match(table: &Table, origins: &Provenance) -> Result<bool> {
+    const KEY: &str = "match_parameters";
+    match table.get(KEY) {
+        None => Ok(false),
+        Some(Value::String(name)) if name == control::NAME => Ok(true),
+        Some(other) => Err(origins.refusal(KEY, format!("found {other}, expected {:?}", control::NAME))),
+    }
 }
 
 fn read_seeds(seeds: &Value, origins: &Provenance) -> Result<Vec<u64>> {

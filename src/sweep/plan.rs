@@ -1,5 +1,6 @@
 //! From a sweep's TOML to its cells, each a checked experiment.
 
+use super::control::{self, Control};
 use super::file::{SweepFile, Variant};
 use crate::experiment::Experiment;
 use crate::experiment::keys::overlap;
@@ -38,6 +39,10 @@ pub struct Cell {
     pub sets: Vec<String>,
     /// The checked experiment.
     pub experiment: Experiment,
+    /// Why it cannot be run, where its kind of attention cannot do it or no machine can hold it.
+    pub skip: Option<String>,
+    /// What it is the baseline of, where it is one of `match_parameters`.
+    pub control: Option<Control>,
 }
 
 /// Reads the sweep at `path` and loads every cell.
@@ -57,14 +62,37 @@ pub fn plan(path: &Path, sets: &[String]) -> Result<Plan> {
     };
     let name = name_of(&file, path, take_last(&mut common, "name"))?;
     let base = Layers::read(&file.base).map_err(|error| file.origins.refusal("base", error))?;
+    let load = |variant: &Variant, seed: Option<u64>| load_cell(&base, variant, &common, &name, seed);
     let mut cells = Vec::new();
     for variant in &file.variants {
         for seed in &seeds {
-            cells.push(load_cell(&base, variant, &common, &name, *seed)?);
+            cells.push(load(variant, *seed)?);
+        }
+        if file.match_parameters {
+            cells.extend(controls(variant, &cells, &seeds, &load)?);
         }
     }
     check_runs(&cells, path)?;
+    if let (Some(reason), true) = (&cells[0].skip, cells.iter().all(|cell| cell.skip.is_some())) {
+        return Err(one_line(reason));
+    }
     Ok(Plan { name, cells, retries: file.retries, base: file.base })
+}
+
+/// The baselines of the last of `cells`, which `variant` made, for every seed.
+fn controls(
+    variant: &Variant,
+    cells: &[Cell],
+    seeds: &[Option<u64>],
+    load: &impl Fn(&Variant, Option<u64>) -> Result<Cell>,
+) -> Result<Vec<Cell>> {
+    let Some(cell) = cells.last().filter(|cell| cell.skip.is_none()) else { return Ok(Vec::new()) };
+    let vanilla = load(&control::vanilla_variant(variant), seeds[0])?;
+    let Some((variant, control)) = control::control(variant, &cell.name, &cell.experiment, &vanilla.experiment) else {
+        return Ok(Vec::new());
+    };
+    let baseline = |seed: &Option<u64>| Ok(Cell { control: Some(control.clone()), ..load(&variant, *seed)? });
+    seeds.iter().map(baseline).collect()
 }
 
 /// The base under a cell's settings, then those that all cells share.
@@ -80,13 +108,15 @@ fn load_cell(base: &Layers, variant: &Variant, common: &[Override], sweep: &str,
         None => error,
         Some(cell) => one_line(&format!("{error} (in the cell {cell})")),
     };
-    let experiment = layers.resolve().map_err(in_cell)?.experiment;
+    let (loaded, lack) = layers.resolve_any().map_err(in_cell)?;
+    let (experiment, skip) = (loaded.experiment, lack.map(|lack| lack.to_string()));
     let seed = experiment.seed;
     // A sweep of seeds alone has one cell, named as a run of its base would be.
     let run = variant.name.as_ref().map_or_else(|| experiment.default_run(), |name| format!("{name}-s{seed}"));
     let mut sets: Vec<String> = settings.iter().map(|setting| setting.text()).collect();
     sets.push(format!("seed={seed}"));
-    Ok(Cell { run, name: variant.name.clone().unwrap_or_else(|| experiment.kind()), seed, sets, experiment })
+    let name = variant.name.clone().unwrap_or_else(|| experiment.kind());
+    Ok(Cell { run, name, seed, sets, experiment, skip, control: None })
 }
 
 /// A setting that the sweep gives its cells; both were checked where they were read.

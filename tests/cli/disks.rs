@@ -6,7 +6,7 @@ use std::process::Command;
 /// Runs a shell script as root of its own mounts, in the place's folder; it finds `synth` as `$SYNTH`.
 /// `None`, said on stderr, where this machine allows no mounts.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn with_mounts(place: &Place, script: &str) -> Option<()> {
+pub fn with_mounts(place: &Place, script: &str) -> Option<()> {
     let allowed = |flags: &&str| {
         let trial = "mkdir -p trial && mount -t tmpfs -o size=1m tmpfs trial";
         let output = Command::new("unshare").args([flags, "sh", "-c", trial]).current_dir(place.path("")).output();
@@ -25,7 +25,7 @@ fn with_mounts(place: &Place, script: &str) -> Option<()> {
 }
 
 /// What `$SYNTH … >NAME.out 2>NAME.err || echo $? >NAME.code` left.
-fn finished(place: &Place, name: &str) -> Finished {
+pub fn finished(place: &Place, name: &str) -> Finished {
     Finished {
         code: Some(place.read(&format!("{name}.code")).trim().parse().unwrap()),
         stdout: place.read(&format!("{name}.out")),

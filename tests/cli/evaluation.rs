@@ -71,7 +71,7 @@ fn an_average_of_the_weights_is_used_where_there_is_one() {
     assert_eq!(place.read(&format!("{run}/eval/validation.json")).matches("\"ema\"").count(), 1);
     // Training measures the average, and goes on from the weights: they are those of a run without.
     let rows = place.read(&format!("{run}/metrics.csv"));
-    let newest = rows.lines().filter(|row| row.contains(",validation,")).next_back().unwrap();
+    let newest = rows.lines().rfind(|row| row.contains(",validation,")).unwrap();
     let loss = |eval: &serde_json::Value| eval["loss"].as_f64().unwrap();
     assert_eq!(newest.split(',').nth(4).unwrap().parse::<f64>().unwrap(), loss(&ema));
     let plain = place.succeeds(&format!("eval {RUN} --json --checkpoint step-6")).json();

@@ -1,18 +1,18 @@
 //! `synth bench`: cells timed one after another, each in its own process.
 
 mod plan;
-mod process;
+pub(super) mod process;
 mod report;
 
 use super::Build;
 use super::output::{print, print_json};
-use super::relay::Relay;
 use crate::bench::against::{self, Comparisons, Others};
 use crate::bench::saved::{self, Bench};
 use crate::bench::{Cell, Facts, Figures, Record, job};
 use crate::cli::{BenchArguments, DeviceChoice};
 use crate::exit::Interrupted;
 use crate::refuse;
+use crate::relay::Relay;
 use crate::runs::{Status, environment};
 use crate::terminal::Bar;
 use crate::train::signals;
@@ -30,7 +30,7 @@ pub fn run(arguments: &BenchArguments, build: Build) -> Result<()> {
     if let Some(stem) = &arguments.save {
         check_place(stem)?;
     }
-    let spawner = Spawner { relay: Relay::listen()?, device: crate::device::label(device) };
+    let spawner = Spawner { relay: Relay::listen()?, device: crate::device::label(device), threads: None, limit: None };
     let (start_time, argv) = (environment::now(), environment::redact(std::env::args()));
     let records = Vec::new();
     let mut session = Session { arguments, build, device, spawner, others, control, start_time, argv, records };

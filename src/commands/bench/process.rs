@@ -1,8 +1,10 @@
 //! The process of a cell: started, waited for, heard.
 
 use crate::bench::{Answer, Cell, Figures, Job, job};
-use crate::commands::relay::{Relay, let_waiting_threads_sleep};
+use crate::relay::{Relay, let_waiting_threads_sleep};
 use crate::runs::Status;
+use crate::sweep::process::THREADS;
+use crate::sweep::time;
 use crate::terminal::beside_bars;
 use crate::train::signals;
 use anyhow::{Context, Result};
@@ -10,6 +12,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// Starts processes for one device, one after another.
 pub struct Spawner {
@@ -17,6 +20,10 @@ pub struct Spawner {
     pub relay: Relay,
     /// The device, as `--device` names it.
     pub device: String,
+    /// The threads of a process's operations on the CPU, where they are not the library's own choice.
+    pub threads: Option<u64>,
+    /// What takes longer is ended.
+    pub limit: Option<Duration>,
 }
 
 /// What came of a process.
@@ -45,8 +52,14 @@ impl Spawner {
         command.args(["--quiet", "bench-cell"]).arg(serde_json::to_string(&job)?);
         command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).process_group(0);
         let_waiting_threads_sleep(&mut command);
+        if let Some(threads) = self.threads {
+            command.env(THREADS, threads.to_string());
+        }
         let mut child = command.spawn().with_context(|| format!("cannot start the process of {what}"))?;
-        let status = self.relay.wait(&mut child)?;
+        let Some(status) = self.relay.wait_for(&mut child, self.limit)? else {
+            let limit = self.limit.unwrap_or_default();
+            return Ok(Process::Ended(Status::Stopped, format!("it took more than {}", time::tell(limit))));
+        };
         let (said, complaints) = (text(&mut stdout)?, text(&mut stderr)?);
         let answer = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
         Ok(match (answer.filter(|_| status.success()), self.relay.stop()) {

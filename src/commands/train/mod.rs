@@ -11,7 +11,7 @@ use crate::cli::TrainArguments;
 use crate::exit::{Diverged, Interrupted};
 use crate::runs::{Split, Status, Summary};
 use crate::train::signals::{self, Signals};
-use crate::{experiment, panics};
+use crate::{experiment, panics, relay};
 use anyhow::Result;
 use plan::Plan;
 use session::Session;
@@ -20,6 +20,7 @@ use std::path::Path;
 
 /// Trains the model of an experiment.
 pub fn run(arguments: &TrainArguments, build: Build) -> Result<()> {
+    relay::end_with_parent()?;
     let experiment = experiment::load(&arguments.experiment, &sets(arguments))?.experiment;
     if arguments.print_config {
         return print(&experiment::config_toml(&experiment)?);

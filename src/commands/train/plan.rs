@@ -120,11 +120,8 @@ impl Plan {
             return Ok(None);
         }
         let summary = Summary::read(&path)?;
-        let goals = ["train.steps", "train.epochs", "train.patience"];
-        let changes = resume::changes(&saved, &self.experiment)?;
-        let same_goal = !changes.iter().any(|change| goals.contains(&change.key.as_str()));
-        let reached = self.experiment.train.steps.is_some_and(|steps| steps <= summary.step);
-        Ok((summary.status == Status::Done && (same_goal || reached)).then_some(summary))
+        let reached = resume::is_reached(&saved, &self.experiment, summary.step)?;
+        Ok((summary.status == Status::Done && reached).then_some(summary))
     }
 
     /// Reads the texts, and builds the tokenizer or takes the run's own.

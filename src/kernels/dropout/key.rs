@@ -5,15 +5,17 @@ use crate::randomness::{counter_hash, derive, signed};
 use std::sync::{Arc, Mutex, PoisonError};
 use tch::{Device, Kind, Tensor};
 
+/// A group of places, its numbers of rows and columns, and the hashes of both, int32 `[places, rows + columns]`.
+type Hashed = (usize, [i64; 2], Tensor);
+
 /// What the dropout of one micro-batch comes from, in the memory of its device, where a captured step can read it
 /// anew. Masks that are computed again follow from the key and a counter; libtorch's own dropout takes its generator.
 #[derive(Debug)]
 pub struct DropoutKey {
     words: Tensor, // int32 [2]
     places: Option<DropoutStreams>,
-    /// What was hashed so far for `places`: the group, its numbers of rows and columns, and the hashes of both, int32
-    /// `[places, rows + columns]`.
-    hashed: Arc<Mutex<Vec<(usize, [i64; 2], Tensor)>>>,
+    /// What was hashed so far for `places`.
+    hashed: Arc<Mutex<Vec<Hashed>>>,
     /// What is dropped is drawn again in the backward pass: from the hash, as a generator would give other draws.
     again: bool,
 }
@@ -152,7 +154,7 @@ mod tests {
                 assert_eq!(together.hashes(number, counts), alone.hashes(number, counts), "{number}, {counts:?}");
             }
         }
-        assert_eq!(together.hashed.borrow().len(), 4);
+        assert_eq!(together.hashed.lock().unwrap().len(), 4);
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn a_sweep_that_cannot_be_meant_is_refused() {
         (
             "seeds = [1]\ntrain.steps = 5\n",
             "s.toml:3: train: unknown key in a sweep; an experiment's key goes into base, [grid] or a cell's set, expected \
-             name, base, grid, cell, seeds, retries",
+             name, base, grid, cell, seeds, retries, match_parameters",
         ),
         (
             "seeds = [1]\nname = \"reference\"\n",
@@ -171,5 +171,45 @@ fn the_base_is_an_experiment() {
     assert!(
         itself.ends_with("s.toml:2: seeds: this is a sweep, expected an experiment; run it with synth ablate"),
         "{itself}"
+    );
+}
+
+#[test]
+fn a_cell_that_cannot_be_is_skipped_and_named() {
+    let text = "[grid]\n\"attention.kind\" = [\"vanilla\", \"factorized-dense\"]\nmodel.max_length = [8, 32]\n";
+    let plan = planned(text, &["attention.factorized-dense.factors=[4, 4]"]);
+    let skipped: Vec<_> =
+        plan.cells.iter().filter_map(|cell| Some((cell.run.as_str(), cell.skip.as_deref()?))).collect();
+    let [(run, reason)] = skipped[..] else { panic!("{skipped:?}") };
+    assert_eq!(run, "factorized-dense_32-s1");
+    assert!(reason.contains("4 · 4 is less than model.max_length = 32"), "{reason}");
+}
+
+#[test]
+fn a_sweep_without_any_cell_that_can_be_is_refused() {
+    let sets = ["attention.kind=factorized-dense", "attention.factorized-dense.factors=[2, 2]"];
+    let message = error("seeds = [1, 2]\n", &sets);
+    assert!(message.contains("2 · 2 is less than model.max_length = 256"), "{message}");
+}
+
+#[test]
+fn each_cell_gets_a_baseline_of_its_size() {
+    let text = "match_parameters = \"vanilla-control\"\nseeds = [1, 2]\n\
+                [grid]\n\"attention.kind\" = [\"vanilla\", \"random\"]\n";
+    let plan = planned(text, &["model.dropout=0.0"]);
+    let expected =
+        ["vanilla", "random", "vanilla-control-random"].map(|cell| [1, 2].map(|seed| format!("{cell}-s{seed}")));
+    assert_eq!(runs(&plan), expected.as_flattened());
+    let cell = &plan.cells[4];
+    let control = cell.control.as_ref().unwrap();
+    assert_eq!(
+        (control.of.as_str(), cell.experiment.model.d_ff, control.share.abs() < 0.01),
+        ("random", Some(control.d_ff), true)
+    );
+    assert_eq!((cell.experiment.kind().as_str(), cell.experiment.model.dropout), ("vanilla", 0.0));
+    assert!(plan.cells[..4].iter().all(|cell| cell.control.is_none()));
+    assert_eq!(
+        error("match_parameters = \"dense\"\nseeds = [1]\n", &[]),
+        "s.toml:2: match_parameters: found \"dense\", expected \"vanilla-control\""
     );
 }

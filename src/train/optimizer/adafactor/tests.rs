@@ -82,8 +82,11 @@ fn scaled(kept: &mut Kept, options: &AdafactorOptions, shape: &[usize], g: &[f64
     g.iter().zip(row.iter().zip(&column)).map(|(g, (row, column))| g * row.powf(-0.5) * column.powf(-0.5)).collect()
 }
 
+/// A rule on one tensor: the tensor, its gradient, the update's number, the rate.
+type Reference = Box<dyn FnMut(&Plain, &[f64], usize, f64) -> Vec<f64>>;
+
 /// The rule in plain numbers.
-fn reference(options: AdafactorOptions) -> Box<dyn FnMut(&Plain, &[f64], usize, f64) -> Vec<f64>> {
+fn reference(options: AdafactorOptions) -> Reference {
     let mut tensors: HashMap<usize, Kept> = HashMap::new();
     Box::new(move |tensor, gradient, t, rate| {
         let kept = tensors.entry(tensor.number).or_default();

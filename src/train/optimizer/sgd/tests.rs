@@ -8,8 +8,11 @@ fn options(momentum: f64, nesterov: bool) -> OptimizerOptions {
     OptimizerOptions { kind: OptimizerKind::Sgd, momentum, nesterov, weight_decay: 0.0, ..Default::default() }
 }
 
+/// A rule on one tensor: the tensor, its gradient, the update's number, the rate.
+type Reference = Box<dyn FnMut(&Plain, &[f64], usize, f64) -> Vec<f64>>;
+
 /// The rule in plain numbers: b ← momentum · b + g, and what follows from it.
-fn reference(momentum: f64, nesterov: bool) -> Box<dyn FnMut(&Plain, &[f64], usize, f64) -> Vec<f64>> {
+fn reference(momentum: f64, nesterov: bool) -> Reference {
     let mut buffers: HashMap<usize, Vec<f64>> = HashMap::new();
     Box::new(move |tensor, gradient, _, rate| {
         let b = buffers.entry(tensor.number).or_insert_with(|| vec![0.0; gradient.len()]);

@@ -1,14 +1,16 @@
 //! A process that works through another: what that one is given, and the signals that are passed on to it.
 
-use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::process::{Child, Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How OpenMP's threads wait.
 const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
+/// Names, to a process that works for another, that other one.
+const PARENT: &str = "SYNTH_WORKS_FOR";
 /// How long a signal may wait before it is passed on.
 const TURN: Duration = Duration::from_millis(50);
 
@@ -19,6 +21,25 @@ pub fn let_waiting_threads_sleep(command: &mut Command) {
     if std::env::var_os(WAIT_POLICY).is_none() {
         command.env(WAIT_POLICY, "PASSIVE");
     }
+}
+
+/// `command` ends with this process, saving first, whatever ends that one; where the command calls
+/// [`end_with_parent`].
+pub fn tell_parent(command: &mut Command) {
+    command.env(PARENT, std::process::id().to_string());
+}
+
+/// Asks the system for a TERM when the process that this one works for ends. Where there is none, nothing happens.
+///
+/// # Errors
+/// What the system reports; a parent that has ended already.
+pub fn end_with_parent() -> Result<()> {
+    let Some(parent) = std::env::var(PARENT).ok().and_then(|text| text.parse().ok()) else { return Ok(()) };
+    set_parent_process_death_signal(Some(Signal::TERM)).context("cannot follow the process that started this one")?;
+    // It may have ended before the line above.
+    let now = getppid().map(|process| process.as_raw_nonzero().get());
+    ensure!(now == Some(parent), "the process {parent} that started this one has ended");
+    Ok(())
 }
 
 /// Catches this process's signals and passes them on to the child that it waits for: the first INT or TERM lets
@@ -44,26 +65,35 @@ impl Relay {
         self.stop
     }
 
+    /// The signal that asked to stop, among those that were taken.
+    pub fn asked(&self) -> Option<i32> {
+        self.stop
+    }
+
     /// Waits for `child`, which must be in a process group of its own: signals of the terminal reach it through
-    /// here alone.
+    /// here alone. What takes longer than `limit` is ended, and has no exit.
     ///
     /// # Errors
     /// What the system reports.
-    pub fn wait(&mut self, child: &mut Child) -> Result<ExitStatus> {
+    pub fn wait_for(&mut self, child: &mut Child, limit: Option<Duration>) -> Result<Option<ExitStatus>> {
+        let begun = Instant::now();
         loop {
             if let Some(status) = child.try_wait().context("cannot wait for a cell's process")? {
-                return Ok(status);
+                return Ok(Some(status));
+            }
+            if limit.is_some_and(|limit| begun.elapsed() >= limit) {
+                child.kill().and_then(|()| child.wait()).context("cannot end a cell's process")?;
+                return Ok(None);
             }
             for signal in self.take() {
-                // An error means that the process has ended, which the next turn sees.
-                let _ = kill_process(Pid::from_child(child), signal);
+                pass(child, signal);
             }
             std::thread::sleep(TURN);
         }
     }
 
     /// What came in since the last call, as it is passed on.
-    fn take(&mut self) -> Vec<Signal> {
+    pub fn take(&mut self) -> Vec<Signal> {
         let incoming: Vec<i32> = self.incoming.pending().collect();
         let asked = incoming.iter().copied().find(|&signal| signal != SIGUSR1);
         self.stop = self.stop.or(asked);
@@ -74,4 +104,10 @@ impl Relay {
         });
         passed.collect()
     }
+}
+
+/// Sends `child` a signal.
+pub fn pass(child: &Child, signal: Signal) {
+    // An error means that the process has ended, which whoever waits for it sees.
+    let _ = kill_process(Pid::from_child(child), signal);
 }
