@@ -54,7 +54,8 @@ fn parts_that_are_unknown_or_not_built_yet() {
         place.write("wrong.toml", text);
         place.fails("train wrong.toml", 2, &["error: wrong.toml:17: ", expected]);
     }
-    refused(&place, "heads = 2", "norm = \"rms\"", &["model.norm = \"rms\" is not built yet; built: layer"]);
+    let encoder = "architecture = \"encoder\"";
+    refused(&place, "heads = 2", encoder, &["model.architecture = \"encoder\" is not built yet; built: decoder"]);
     refused(&place, "[train]", "[decode]\nbeam = 4\n[train]", &["decode is not built yet"]);
 }
 

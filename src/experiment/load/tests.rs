@@ -55,8 +55,8 @@ fn unknown_keys_name_line_key_and_what_was_expected() {
     assert_eq!(
         error(&text, &[]),
         "x.toml:7: model.haeds: unknown key; did you mean \"heads\"? expected architecture, layers, d_model, heads, \
-         head_width, d_ff, dropout, max_length, norm, norm_position, activation, bias, init, positions, tie_embeddings, \
-         residual_stream"
+         head_width, d_ff, dropout, activation_dropout, max_length, norm, norm_position, activation, bias, init, positions, \
+         relative_buckets, relative_distance, tie_embeddings, residual_stream"
     );
     assert_eq!(
         error(&format!("colour = 1\n{LEAST}"), &[]),
@@ -188,7 +188,7 @@ fn a_base_lies_below_and_keeps_its_own_lines_and_paths() {
         "--set model.heads=7: 7 does not divide model.d_model = 64; change one of them or give model.head_width"
     );
     fs::write(root.join("x.toml"), "base = \"sub/base.toml\"\n[model]\nnorm = \"x\"\n").unwrap();
-    assert_eq!(read_in(&root, &[]).unwrap_err(), "x.toml:3: model.norm: found \"x\", expected layer");
+    assert_eq!(read_in(&root, &[]).unwrap_err(), "x.toml:3: model.norm: found \"x\", expected layer, rms");
     fs::write(root.join("sub/base.toml"), LEAST.replace("heads", "head")).unwrap();
     assert!(read_in(&root, &["model.norm=layer"]).unwrap_err().starts_with("sub/base.toml:7: model.head: unknown key"));
 }

@@ -5,6 +5,7 @@ use crate::runs::{Status, Summary};
 use crate::sweep::process::Line;
 use crate::sweep::shard::Shard;
 use crate::sweep::verdict::verdict;
+use crate::terminal::draws;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::fs;
@@ -140,6 +141,8 @@ impl Conductor<'_> {
 /// Says what a cell's process said, with its name. Its error is told with its ending.
 fn pass_on(run: &str, line: &Line) {
     match line {
+        // The table says as much.
+        Line::Info(text) if draws() => tracing::debug!("{run}: {text}"),
         Line::Info(text) => tracing::info!("{run}: {text}"),
         Line::Warning(text) => tracing::warn!("{run}: {text}"),
         Line::Error(text) => tracing::debug!("{run}: {text}"),

@@ -2,11 +2,12 @@
 
 mod begin;
 mod end;
+mod orders;
 
 use super::books::Books;
 use super::live::Live;
 use super::need::Needs;
-use super::packing::{Packing, Seat};
+use super::packing::Packing;
 use super::plan::{Cell, Plan};
 use super::process::{Process, Spawner};
 use super::progress::Progress;
@@ -17,9 +18,10 @@ use crate::runs::Status;
 use crate::runs::lease::{Attempt, BEAT, Lease, Leases};
 use crate::runs::ledger::CellRecord;
 use anyhow::Result;
+pub use orders::{Orders, Outcome};
 use rustix::process::Signal;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long nothing is looked at.
@@ -30,40 +32,6 @@ const LOOK: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(45);
 /// Leases of cells lie here, beside the cells.
 const LEASES: &str = ".leases";
-
-/// What is to be done, and with what.
-#[derive(Debug)]
-pub struct Orders<'a> {
-    /// The sweep.
-    pub plan: &'a Plan,
-    /// The folder of all results.
-    pub results: &'a Path,
-    /// Where cells may run.
-    pub seats: Vec<Seat>,
-    /// How many may run at one time.
-    pub jobs: usize,
-    /// Which cells.
-    pub shard: Option<Shard>,
-    /// After how long all are stopped.
-    pub time_limit: Option<Duration>,
-    /// `--quiet`.
-    pub quiet: bool,
-    /// `--verbose`.
-    pub verbose: u8,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub struct Outcome {
-    /// How each cell ended, by its number in the sweep; those that were never begun are missing.
-    pub endings: BTreeMap<usize, CellRecord>,
-    /// The cells that were this call's to do.
-    pub cells: BTreeSet<usize>,
-    /// Whether the time limit was reached before all was done.
-    pub out_of_time: bool,
-    /// What it took.
-    pub totals: Totals,
-}
 
 /// A cell that waits.
 #[derive(Debug, Clone)]
@@ -179,13 +147,12 @@ impl<'a> Conductor<'a> {
             }
             self.look();
             self.count_time();
-            let waiting = !stopping && (!self.queue.is_empty() || self.adopt()?);
-            if self.running.is_empty() && !waiting {
+            if self.running.is_empty() && (stopping || self.queue.is_empty() && !self.adopt()?) {
                 break;
             }
             std::thread::sleep(TURN);
         }
-        let out_of_time = self.relay.asked().is_none() && self.terms > 0;
+        let out_of_time = self.relay.asked().is_none() && self.stopping();
         self.note_what_waits();
         self.books.index();
         if let Some(lease) = self.own.take() {
