@@ -2,6 +2,7 @@
 
 pub mod decoder;
 pub mod feed_forward;
+mod initialisation;
 pub mod norm;
 pub mod options;
 pub mod positions;

@@ -1,7 +1,6 @@
 //! The table `[model]` of a configuration.
 
 use crate::attention::Dimensions;
-use crate::parameters::{Init, Projected};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
@@ -122,15 +121,6 @@ impl ModelOptions {
     pub fn activation_dropout(&self) -> f64 {
         self.activation_dropout.unwrap_or(self.dropout)
     }
-
-    /// Standard deviation at the start of token and position embeddings, and of an output projection of its own.
-    pub fn embedding_std(&self) -> f64 {
-        match self.init {
-            // GPT-2's.
-            Initialisation::FanIn | Initialisation::Gpt2 => 0.02,
-            Initialisation::Xavier => (self.d_model as f64).powf(-0.5),
-        }
-    }
 }
 
 /// `model.architecture`.
@@ -185,22 +175,6 @@ pub enum Initialisation {
     Gpt2,
     /// Uniform within √(6 / (inputs + outputs)) (Glorot and Bengio, 2010): tensor2tensor's `uniform_unit_scaling`.
     Xavier,
-}
-
-impl Initialisation {
-    /// How a linear layer starts.
-    pub fn projections(self) -> fn(Projected) -> Init {
-        match self {
-            Initialisation::FanIn => |layer| Init::Normal((layer.inputs as f64).powf(-0.5) * shrink(layer)),
-            Initialisation::Gpt2 => |layer| Init::Normal(0.02 * shrink(layer)),
-            Initialisation::Xavier => |layer| Init::Uniform((6.0 / (layer.inputs + layer.outputs) as f64).sqrt()),
-        }
-    }
-}
-
-/// What is added to a residual stream starts smaller the more is added (GPT-2).
-fn shrink(layer: Projected) -> f64 {
-    (layer.summands as f64).powf(-0.5)
 }
 
 /// `model.positions`.
