@@ -98,7 +98,8 @@ pub fn rows(experiment: &Path) -> Result<Vec<IndexRow>> {
     Ok(rows)
 }
 
-fn bare(run: String, status: Status, reason: Option<String>) -> IndexRow {
+/// A row of a run of which nothing more is known.
+pub fn bare(run: String, status: Status, reason: Option<String>) -> IndexRow {
     IndexRow {
         run,
         kind: None,

@@ -49,20 +49,8 @@ fn rows(folder: &Path, plan: &Plan, outcome: &Outcome) -> Result<Vec<IndexRow>> 
 
 /// The row of a cell of which nothing is written.
 fn unknown(cell: &Cell) -> IndexRow {
-    IndexRow {
-        run: cell.run.clone(),
-        kind: Some(cell.experiment.kind()),
-        seed: Some(cell.seed),
-        status: Status::Stopped,
-        reason: Some("not begun".into()),
-        step: None,
-        parameters: None,
-        loss: None,
-        perplexity: None,
-        tokens_per_second: None,
-        peak_memory_mib: None,
-        elapsed_s: None,
-    }
+    let bare = index::bare(cell.run.clone(), Status::Stopped, Some("not begun".into()));
+    IndexRow { kind: Some(cell.experiment.kind()), seed: Some(cell.seed), ..bare }
 }
 
 fn object(folder: &Path, plan: &Plan, outcome: &Outcome, rows: &[IndexRow]) -> serde_json::Value {
