@@ -59,7 +59,7 @@ impl RandomText {
 }
 
 /// `count` random tokens below `vocabulary`.
-fn tokens(seed: u64, vocabulary: i64, count: usize) -> Vec<u32> {
+pub(super) fn tokens(seed: u64, vocabulary: i64, count: usize) -> Vec<u32> {
     let mut generator = ChaCha8Rng::seed_from_u64(derive(seed, "bench text", &[]));
     (0..count).map(|_| (generator.next_u64() % vocabulary as u64) as u32).collect()
 }
@@ -92,8 +92,8 @@ impl Task for RandomText {
         Ok(vocabulary_loss(&hidden, self.model.output(), &targets.view([-1]), self.objective, pass)?)
     }
 
-    fn metric_names(&self) -> &'static [&'static str] {
-        &[]
+    fn metric_names(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     fn evaluate(&self, split: Split, _request: Request<'_>) -> Result<Option<Evaluation>> {

@@ -70,7 +70,7 @@ fn evaluate(task: &dyn Task, split: Split, compute: tch::Kind, signals: &Signals
         bar.get_or_init(|| Bar::new(split.name(), total, 0)).set(done);
         signals.stop().is_none()
     };
-    let evaluation = task.evaluate(split, Request { compute, max_batches: 0, predictions: true, watch })?;
+    let evaluation = task.evaluate(split, Request { compute, max_batches: 0, predictions: true, generate: true, watch })?;
     evaluation.ok_or_else(|| {
         let signal = signals.stop().unwrap_or_default();
         let message = format!("stopped by {}: the evaluation is given up, nothing was written", signals::name(signal));
@@ -95,6 +95,12 @@ fn record(trained: &Trained, split: Split, sha256: Option<String>, evaluation: &
         "metrics": evaluation.metrics,
         "signature": { "text_sha256": sha256 },
     });
+    for (name, signature) in &evaluation.signatures {
+        record["signature"][name] = signature.as_str().into();
+    }
+    if let Some(generation) = &evaluation.generation {
+        record["generation"] = serde_json::to_value(generation).unwrap_or_default();
+    }
     if let Some(averaged) = chosen.averaged() {
         record["averaged"] = averaged.into();
     }

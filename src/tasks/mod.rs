@@ -3,6 +3,7 @@
 pub mod corpus;
 pub mod feed;
 pub mod language_modeling;
+pub mod measuring;
 pub mod options;
 pub mod samples;
 
@@ -13,6 +14,7 @@ use crate::runs::{Sample, Split};
 use anyhow::Result;
 use feed::HostBatch;
 use samples::SampleRequest;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
@@ -50,7 +52,7 @@ pub trait Task {
     fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Loss>;
 
     /// The names of the task's own columns in `metrics.csv` that evaluations fill.
-    fn metric_names(&self) -> &'static [&'static str];
+    fn metric_names(&self) -> Vec<&'static str>;
 
     /// Measures a split without dropout. `request.watch` is called before each batch with the numbers of
     /// batches done and in all; the evaluation is given up, with `None`, once it answers false.
@@ -95,6 +97,8 @@ pub struct Request<'a> {
     pub max_batches: u64,
     /// Keep what was predicted.
     pub predictions: bool,
+    /// Write outputs for sources, and measure them; without effect on a task that has none.
+    pub generate: bool,
     /// Told of progress; answers whether to go on.
     pub watch: &'a mut dyn FnMut(u64, u64) -> bool,
 }
@@ -116,6 +120,27 @@ pub struct Evaluation {
     pub metrics: BTreeMap<String, f64>,
     /// What was predicted, where asked for.
     pub predictions: Option<String>,
+    /// What each of the metrics depends on, where that is told.
+    pub signatures: BTreeMap<String, String>,
+    /// What was written for sources, where that was asked for.
+    pub generation: Option<Generation>,
+}
+
+/// How the outputs for a split's sources came to be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Generation {
+    /// Outputs.
+    pub outputs: u64,
+    /// Those of empty sources, which are empty.
+    pub empty_sources: u64,
+    /// Those of sources that are longer than the model reads.
+    pub cut_sources: u64,
+    /// Those that reached their greatest length without an end.
+    pub unended: u64,
+    /// Tokens of an output in the mean, the end not counted.
+    pub mean_tokens: f64,
+    /// Score of an output in the mean.
+    pub mean_score: f64,
 }
 
 impl Evaluation {

@@ -1,5 +1,8 @@
 //! The table `[task]` of a configuration.
 
+use crate::metrics::generation::GenerationMetrics;
+use crate::metrics::tokenizers::Tokenizer;
+use crate::model::options::Architecture;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,14 @@ pub struct TaskOptions {
     /// What is learned.
     #[garde(skip)]
     pub kind: TaskKind,
+    /// How BLEU cuts lines into words, by sacrebleu's names.
+    #[serde(default)]
+    #[garde(skip)]
+    pub bleu_tokenize: Tokenizer,
+    /// Metrics compare outputs and references in lower case.
+    #[serde(default)]
+    #[garde(skip)]
+    pub lowercase: bool,
 }
 
 /// `task.kind`.
@@ -18,13 +29,41 @@ pub struct TaskOptions {
 pub enum TaskKind {
     /// The next token of a text, over contiguous blocks.
     LanguageModeling,
+    /// A sentence in another language.
+    Translation,
+    /// A summary of a document.
+    Summarization,
+    /// The reply to what was said.
+    Dialogue,
 }
 
+/// What a language model measures besides loss and perplexity.
+const OF_LANGUAGE_MODELS: &[&str] = &["bits_per_byte", "accuracy"];
+
 impl TaskKind {
-    /// The names of the task's own columns in `metrics.csv` that evaluations fill.
-    pub fn metric_names(self) -> &'static [&'static str] {
+    /// The architecture that it runs on.
+    pub fn architecture(self) -> Architecture {
         match self {
-            Self::LanguageModeling => &["bits_per_byte", "accuracy"],
+            Self::LanguageModeling => Architecture::Decoder,
+            Self::Translation | Self::Summarization | Self::Dialogue => Architecture::EncoderDecoder,
         }
+    }
+
+    /// Whether it makes outputs of sources.
+    pub fn has_sources(self) -> bool {
+        self.architecture() == Architecture::EncoderDecoder
+    }
+
+    /// The names of the task's own columns in `metrics.csv` that evaluations fill.
+    pub fn metric_names(self) -> Vec<&'static str> {
+        match self.generation_metrics() {
+            None => OF_LANGUAGE_MODELS.to_vec(),
+            Some(metrics) => [&["accuracy"], metrics.names()].concat(),
+        }
+    }
+
+    /// What is measured of outputs.
+    pub fn generation_metrics(self) -> Option<GenerationMetrics> {
+        todo
     }
 }

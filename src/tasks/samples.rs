@@ -58,7 +58,7 @@ pub fn samples(speaker: &Speaker<'_>, split: &Evaluation, request: SampleRequest
         // What follows the end of a record belongs to none.
         continuation.truncate(continuation.iter().position(|id| Some(*id) == end).unwrap_or(usize::MAX));
         let (prompt, tokens) = (tokenizer.decode(&prompt), continuation.len());
-        samples.push(Sample { row, prompt, continuation: tokenizer.decode(&continuation), tokens });
+        samples.push(Sample { row, prompt, continuation: tokenizer.decode(&continuation), tokens, reference: None });
     }
     Ok(Some(samples))
 }

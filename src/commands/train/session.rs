@@ -177,7 +177,7 @@ impl<'a> Session<'a> {
     fn journal(&self, last: Option<u64>) -> Result<Journal> {
         let train = &self.plan.experiment.train;
         let options = JournalOptions {
-            columns: &[self.task.metric_names(), &[objective::COLUMN]].concat(),
+            columns: &[&self.task.metric_names()[..], &[objective::COLUMN]].concat(),
             batches: train.log_batches,
             tensorboard: train.tensorboard,
             config: &experiment::config_toml(&self.plan.experiment)?,
@@ -214,7 +214,7 @@ impl<'a> Session<'a> {
         let rows = metrics::read(&self.folder.metrics_csv())?;
         let newest = rows.iter().rfind(|row| row.split == Split::Validation && Some(row.step) == evaluated);
         let figures = newest.map(|row| {
-            let names = ["loss", "perplexity"].iter().chain(self.task.metric_names());
+            let names = ["loss", "perplexity"].into_iter().chain(self.task.metric_names());
             let figures = names.map(|name| (name.to_string(), row.value(name))).collect();
             (Split::Validation.name().to_string(), figures)
         });

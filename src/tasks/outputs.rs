@@ -1,0 +1,80 @@
+//! The outputs for a split's sources: what was written, and how it compares with the references.
+
+use super::options::TaskOptions;
+use super::{Evaluation, Generation};
+use crate::data::pair_evaluation::PairEvaluation;
+use crate::data::tokenizer::Tokenizer;
+use crate::decode::Hypothesis;
+use crate::metrics::generation::scores;
+use anyhow::Result;
+
+/// Outputs by the numbers of their rows.
+#[derive(Default)]
+pub struct Outputs {
+    written: Vec<(usize, Hypothesis)>,
+}
+
+impl Outputs {
+    /// Takes the outputs for the rows of a batch.
+    pub fn take(&mut self, rows: &[usize], written: Vec<Hypothesis>) {
+        self.written.extend(rows.iter().copied().zip(written));
+    }
+
+    /// Enters into `evaluation` what the outputs are, in the order of rows, and the task's metrics of them.
+    ///
+    /// # Errors
+    /// What a metric cannot measure.
+    pub fn measure(
+        mut self,
+        task: &TaskOptions,
+        tokenizer: &Tokenizer,
+        held_out: &PairEvaluation,
+        evaluation: &mut Evaluation,
+    ) -> Result<()> {
+        self.written.sort_by_key(|(row, _)| *row);
+        let lines: Vec<String> = self.written.iter().map(|(_, output)| line(&tokenizer.decode(&output.tokens))).collect();
+        let references: Vec<Vec<String>> =
+            self.written.iter().map(|(row, _)| held_out.references(*row).to_vec()).collect();
+        if let Some(metrics) = task.generation_metrics() {
+            for score in scores(metrics, &lines, &references)? {
+                evaluation.metrics.insert(score.name.to_string(), score.value);
+                evaluation.signatures.insert(score.name.to_string(), score.signature);
+            }
+        }
+        evaluation.generation = Some(self.generation(held_out));
+        evaluation.predictions = Some(lines.iter().map(|line| format!("{line}\n")).collect());
+        Ok(())
+    }
+
+    fn generation(&self, held_out: &PairEvaluation) -> Generation {
+        let count = |chosen: &dyn Fn(usize, &Hypothesis) -> bool| {
+            self.written.iter().filter(|(row, output)| chosen(*row, output)).count() as u64
+        };
+        let mean = |of: &dyn Fn(&Hypothesis) -> f64| {
+            self.written.iter().map(|(_, output)| of(output)).sum::<f64>() / self.written.len().max(1) as f64
+        };
+        Generation {
+            outputs: self.written.len() as u64,
+            empty_sources: count(&|row, _| held_out.is_empty_source(row)),
+            cut_sources: count(&|row, _| held_out.is_cut_source(row)),
+            unended: count(&|_, output| !output.ended),
+            mean_tokens: mean(&|output| output.tokens.len() as f64),
+            mean_score: mean(&|output| output.score),
+        }
+    }
+}
+
+/// A text as one line.
+pub fn line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_no_line_breaks() {
+        assert_eq!(line("a\nb\r\nc "), "a b  c ");
+    }
+}

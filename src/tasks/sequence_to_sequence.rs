@@ -1,0 +1,196 @@
+//! Translation, summarization and dialogue: a target for each source.
+
+use super::feed::{Feed, HostBatch, Packet};
+use super::measuring::{Measuring, Passes};
+use super::options::TaskOptions;
+use super::outputs::{Outputs, line};
+use super::pair_corpus::PairCorpus;
+use super::samples::{SampleRequest, evenly};
+use super::{Batches, Evaluation, Request, Task};
+use crate::attention::options::AttentionOptions;
+use crate::attention::{Pass, Path};
+use crate::data::pair_evaluation::PairEvaluation;
+use crate::data::pair_order::PairOrder;
+use crate::data::tokenizer::Tokenizers;
+use crate::decode::{DecodeOptions, OutputGenerator};
+use crate::kernels::dropout::DropoutKey;
+use crate::kernels::vocabulary_loss::Objective;
+use crate::metrics::perplexity::perplexity;
+use crate::model::encoder_decoder::Source;
+use crate::model::options::ModelOptions;
+use crate::model::vocabulary_loss::{Loss, vocabulary_loss};
+use crate::model::{EncoderDecoder, Vocabularies};
+use crate::parameters::Parameters;
+use crate::runs::{Sample, Split};
+use anyhow::{Context, Result};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tch::{Kind, Tensor};
+
+/// An encoder-decoder, its training order, and the pairs that it is measured on.
+pub struct SequenceToSequence {
+    parameters: Parameters,
+    model: EncoderDecoder,
+    tokenizers: Tokenizers,
+    train: Arc<TrainBatches>,
+    held_out: Vec<(Split, Arc<PairEvaluation>)>,
+    options: Options,
+    measuring: RefCell<Measuring>,
+}
+
+/// What is learned, how outputs are written, and how all is measured.
+pub struct Options {
+    /// `[task]`.
+    pub task: TaskOptions,
+    /// `[decode]`.
+    pub decode: DecodeOptions,
+    /// What training minimises.
+    pub objective: Objective,
+    /// Evaluations run as CUDA graphs where they can.
+    pub graphs: bool,
+}
+
+/// Batches in the order of training; none where a model is only measured.
+struct TrainBatches(Option<PairOrder>);
+
+impl Batches for TrainBatches {
+    fn micro_batch(&self, index: u64) -> Result<HostBatch> {
+        let order = self.0.as_ref().context("there is no train split")?;
+        Ok(order.batch(index)?.into())
+    }
+}
+
+impl SequenceToSequence {
+    /// Builds the model into `parameters`.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn new(
+        mut parameters: Parameters,
+        (model, attention): (&ModelOptions, &AttentionOptions),
+        tokenizers: Tokenizers,
+        corpus: PairCorpus,
+        options: Options,
+    ) -> Result<Self> {
+        let vocabularies = vocabularies(&tokenizers, model);
+        let PairCorpus { train, held_out } = corpus;
+        let model = EncoderDecoder::new(&mut parameters, model, attention, vocabularies);
+        let measuring = RefCell::new(Measuring::new(parameters.device(), options.graphs)?);
+        let train = Arc::new(TrainBatches(train));
+        Ok(Self { parameters, model, tokenizers, train, held_out, options, measuring })
+    }
+
+    /// The same task, whose model keeps less and computes more in training, if `on`: see
+    /// [`EncoderDecoder::with_recompute`].
+    pub fn with_recompute(self, on: bool) -> Self {
+        Self { model: self.model.with_recompute(on), ..self }
+    }
+
+    fn held_out(&self, split: Split) -> Result<&Arc<PairEvaluation>> {
+        let found = self.held_out.iter().find(|(name, _)| *name == split).map(|(_, held_out)| held_out);
+        found.with_context(|| format!("the data has no {} split", split.name()))
+    }
+
+    /// What the model projects to the vocabulary, as `[rows · length, d_model]`, and targets as one row.
+    fn hidden(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<(Tensor, Tensor)> {
+        let [tokens, lengths, inputs, targets] = arrays else { unreachable!("a batch of four arrays") };
+        let hidden = self.model.hidden(Source { tokens, lengths }, inputs, pass)?;
+        Ok((hidden.flatten(0, 1), targets.view([-1])))
+    }
+
+    fn generator(&self, compute: Kind) -> OutputGenerator<'_> {
+        OutputGenerator::new(&self.model, self.tokenizers.target(), &self.options.decode, compute)
+    }
+}
+
+/// The sizes of the model's vocabularies, and whether source and target share their embeddings.
+pub fn vocabularies(tokenizers: &Tokenizers, model: &ModelOptions) -> Vocabularies {
+    let joint = matches!(tokenizers, Tokenizers::Joint(_));
+    Vocabularies {
+        source: tokenizers.source().vocab_size() as i64,
+        target: tokenizers.target().vocab_size() as i64,
+        shared: model.share_embeddings.unwrap_or(joint),
+    }
+}
+
+impl Task for SequenceToSequence {
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn batches(&self) -> Arc<dyn Batches> {
+        self.train.clone()
+    }
+
+    fn examples(&self) -> u64 {
+        self.train.0.as_ref().map_or(0, PairOrder::examples)
+    }
+
+    fn examples_per_micro_batch(&self) -> u64 {
+        self.train.0.as_ref().map_or(1, PairOrder::examples_per_batch)
+    }
+
+    fn largest_micro_batch(&self) -> MicroBatch {
+        todo
+    }
+
+    fn padding(&self) -> BTreeMap<String, f64> {
+        let train = self.train.0.as_ref().map(|order| (Split::Train, order.padding()));
+        let held_out = self.held_out.iter().map(|(split, held_out)| (*split, held_out.padding()));
+        train.into_iter().chain(held_out).map(|(split, share)| (split.name().to_string(), share)).collect()
+    }
+
+    fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Loss> {
+        let (hidden, targets) = self.hidden(arrays, pass)?;
+        Ok(vocabulary_loss(&hidden, self.model.output(), &targets, self.options.objective, pass)?)
+    }
+
+    fn metric_names(&self) -> Vec<&'static str> {
+        self.options.task.kind.metric_names()
+    }
+
+    fn evaluate(&self, split: Split, request: Request<'_>) -> Result<Option<Evaluation>> {
+        let held_out = self.held_out(split)?;
+        let _no_grad = tch::no_grad_guard();
+        let batches = held_out.count() as u64;
+        let wanted = if request.max_batches == 0 { batches } else { batches.min(request.max_batches) };
+        let mut feed = Feed::new(self.parameters.device(), packets(held_out.clone(), wanted))?;
+        let passes = Passes {
+            hidden: &|arrays, pass| self.hidden(arrays, pass),
+            output: self.model.output(),
+            compute: request.compute,
+            choices: false,
+        };
+        let generator = request.generate.then(|| self.generator(request.compute));
+        let mut outputs = Outputs::default();
+        let mut measuring = self.measuring.borrow_mut();
+        measuring.begin()?;
+        let (mut done, mut tokens) = (0, 0);
+        while (request.watch)(done, wanted) {
+            let Some((fed, _)) = measuring.next(&mut feed, &passes)? else { break };
+            tokens += fed.note.target_tokens;
+            if let Some(generator) = &generator {
+                let watch = &mut || (request.watch)(done, wanted);
+                let source = Source { tokens: &fed.arrays[0], lengths: &fed.arrays[1] };
+                let Some(written) = generator.best(source, fed.note.rows.len(), watch)? else { return Ok(None) };
+                outputs.take(&fed.note.rows, written);
+            }
+            done += 1;
+        }
+        if done < wanted {
+            return Ok(None);
+        }
+        let (nats, right) = measuring.sums();
+        let mut evaluation = Evaluation {
+            tokens,
+            loss: nats / tokens as f64,
+            perplexity: perplexity(nats, tokens),
+            metrics: BTreeMap::from([("accuracy".to_string(), right as f64 / tokens as f64)]),
+            ..Default::default()
+        };
+        if generator.is_some() {
+            outputs.measure(&self.options.task, self.tokenizers.target(), held_out, &mut evaluation)?;
+        }
+        Ok(Some(evaluation))
+    }
