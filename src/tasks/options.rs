@@ -21,6 +21,13 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LanguageModeling => "language-modeling",
+        }
+    }
+
     /// The names of the task's own columns in `metrics.csv` that evaluations fill.
     pub fn metric_names(self) -> &'static [&'static str] {
         match self {
