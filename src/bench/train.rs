@@ -5,7 +5,8 @@ use super::limit::wait_for;
 use super::random_text::RandomText;
 use super::timing::{self, Timed};
 use crate::exit::Diverged;
-use crate::model::size::decoder_flops;
+use crate::model::Vocabularies;
+use crate::model::size::forward_flops;
 use crate::panics;
 use crate::parameters::Parameters;
 use crate::tasks::Task;
@@ -87,8 +88,9 @@ fn attention_path(cell: &Cell, task: &RandomText) -> Result<String> {
 
 /// Operations of an update by formula: three times those of the forward pass of all its micro-batches.
 pub fn flops(cell: &Cell) -> f64 {
-    let shape = (cell.batch as u64, cell.length() as u64);
-    let forward = decoder_flops(&cell.model, &cell.attention, cell.vocabulary as u64, shape);
+    let length = cell.length() as u64;
+    let shape = (cell.batch as u64, length, length);
+    let forward = forward_flops(&cell.model, &cell.attention, Vocabularies::joint(cell.vocabulary), shape);
     3.0 * forward as f64 * cell.train.accumulate as f64
 }
 

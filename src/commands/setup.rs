@@ -9,8 +9,8 @@ use crate::experiment::Experiment;
 use crate::kernels;
 use crate::libtorch::context;
 use crate::memory::available_bytes;
-use crate::model::Decoder;
-use crate::model::size::{Size, decoder_size, training_bytes};
+use crate::model::size::{Size, model_size, training_bytes};
+use crate::model::{Decoder, Vocabularies};
 use crate::parameters::Parameters;
 use crate::refuse;
 use crate::runs::{Environment, regular};
@@ -53,7 +53,8 @@ pub fn least_size(experiment: &Experiment) -> Size {
         TokenizerKind::Byte | TokenizerKind::Bpe => 256,
         TokenizerKind::Unigram | TokenizerKind::Word | TokenizerKind::Char => 1,
     };
-    decoder_size(&experiment.model, &experiment.attention, vocabulary)
+    let vocabularies = Vocabularies::alike(vocabulary, &experiment.model);
+    model_size(&experiment.model, &experiment.attention, vocabularies)
 }
 
 /// Builds the experiment's task with initial weights, over the texts of `splits`.

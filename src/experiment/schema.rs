@@ -1,6 +1,6 @@
 //! The whole of a configuration: the rooms' option structs under the names of the TOML.
 
-use crate::attention::options::{AttentionOptions, label};
+use crate::attention::options::AttentionOptions;
 use crate::data::options::{DataOptions, TokenizerOptions};
 use crate::model::options::ModelOptions;
 use crate::runs::is_name;
@@ -50,7 +50,7 @@ pub struct Experiment {
 impl Experiment {
     /// One name for what its self-attentions are: a kind, or the runs of layers of a hybrid.
     pub fn kind(&self) -> String {
-        label(&self.attention.decoder_layers(self.model.layers))
+        self.attention.label(self.model.depth())
     }
 
     /// The name of a run that is given none: `<kind>-s<seed>`.

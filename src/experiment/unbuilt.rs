@@ -12,7 +12,7 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 /// Keys and tables.
-const KEYS: &[&str] = &["tokenizer.joint", "model.encoder_layers", "model.decoder_layers", "decode"];
+const KEYS: &[&str] = &["tokenizer.joint", "decode"];
 
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[
@@ -23,7 +23,6 @@ const VALUES: &[(&str, &str)] = &[
     ("task.kind", "classification"),
     ("task.kind", "regression"),
     ("model.architecture", "encoder"),
-    ("model.architecture", "encoder-decoder"),
 ];
 
 /// Keys that take a kind of attention.

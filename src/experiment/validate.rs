@@ -17,7 +17,7 @@ const LEAST_SQUARE: f64 = 1e-37;
 /// Refuses the first combination that cannot be meant.
 pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     check_name(experiment, origins)?;
-    check_task(experiment);
+    check_task(experiment, origins)?;
     check_data(experiment, origins)?;
     check_split(experiment, origins)?;
     check_model(experiment, origins)?;
@@ -66,11 +66,18 @@ fn check_name(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     }
 }
 
-/// Which architectures a task runs on. Every pair stands here, so that a new one has to be decided.
-fn check_task(experiment: &Experiment) {
-    match (experiment.task.kind, experiment.model.architecture) {
-        (TaskKind::LanguageModeling, Architecture::Decoder) => {}
+/// Which architecture a task runs on. Every task stands here, so that a new one has to be decided.
+fn check_task(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let (task, found) = (experiment.task.kind, experiment.model.architecture);
+    let expected = match task {
+        TaskKind::LanguageModeling => Architecture::Decoder,
+    };
+    if found != expected {
+        let what =
+            format!("found {:?}, expected {:?} for task.kind = {:?}", found.name(), expected.name(), task.name());
+        return Err(origins.refusal_of(&["model.architecture", "task.kind"], what));
     }
+    Ok(())
 }
 
 fn check_data(experiment: &Experiment, origins: &Provenance) -> Result<()> {
@@ -144,6 +151,14 @@ fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         );
         return Err(origins.refusal_of(&["model.relative_distance", "model.relative_buckets"], what));
     }
+    let encoder = model.architecture == Architecture::EncoderDecoder;
+    if encoder && model.positions == Positions::Relative && model.relative_buckets < 4 {
+        let what = format!(
+            "found {}, expected at least 4: an encoder has half of them for either side",
+            model.relative_buckets
+        );
+        return Err(origins.refusal_of(&["model.relative_buckets", "model.architecture"], what));
+    }
     let precision = experiment.train.precision;
     if model.residual_stream == ResidualStream::Bfloat16 && precision != Precision::Bf16 {
         let what = format!(
@@ -158,17 +173,25 @@ fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 fn check_attention(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let (model, attention) = (&experiment.model, &experiment.attention);
     if let Some(kinds) = &attention.layers {
-        if kinds.len() as i64 != model.layers {
-            let what = format!("found {} kinds, expected one per layer, model.layers = {}", kinds.len(), model.layers);
+        let depth = model.depth();
+        if kinds.len() as i64 != depth.encoder.saturating_add(depth.decoder) {
+            let layers = match depth.encoder {
+                0 => format!("model.layers = {}", depth.decoder),
+                encoder => format!("{encoder} of the encoder and {} of the decoder", depth.decoder),
+            };
+            let what = format!("found {} kinds, expected one per layer, {layers}", kinds.len());
             return Err(origins.refusal_of(&["attention.layers", "model.layers"], what));
         }
-        if attention.decoder.is_some() {
-            let what = "stands beside attention.layers, expected one of the two";
-            return Err(origins.refusal("attention.decoder", what));
+        let halves = [
+            ("attention.encoder", attention.encoder.filter(|_| depth.encoder > 0)),
+            ("attention.decoder", attention.decoder),
+        ];
+        if let Some((key, _)) = halves.into_iter().find(|(_, kind)| kind.is_some()) {
+            return Err(origins.refusal(key, "stands beside attention.layers, expected one of the two"));
         }
     }
     // Options of a part that no layer has are nobody's business: a sweep over kinds shares one base.
-    let used = |part: Part| attention.uses(part, model.layers);
+    let used = |part: Part| attention.uses(part, model.depth());
     if used(Part::FactorizedRandom) && attention.factorized_random.init_std == 0.0 {
         let what = "found 0, expected more: each factor's gradient is a product with the other";
         return Err(origins.refusal("attention.factorized-random.init_std", what));

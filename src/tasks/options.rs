@@ -1,6 +1,6 @@
 //! The table `[task]` of a configuration.
 
-use crate::metrics::generation::GenerationMetrics;
+use crate::metrics::generation::{GenerationMetrics, GenerationSet};
 use crate::metrics::tokenizers::Tokenizer;
 use crate::model::options::Architecture;
 use garde::Validate;
@@ -23,15 +23,23 @@ pub struct TaskOptions {
     pub lowercase: bool,
 }
 
+impl TaskOptions {
+    /// What is measured of outputs, where there are some.
+    pub fn generation_metrics(&self) -> Option<GenerationMetrics> {
+        let set = self.kind.generation_set()?;
+        Some(GenerationMetrics { set, tokenizer: self.bleu_tokenize, lowercase: self.lowercase })
+    }
+}
+
 /// `task.kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
-    /// The next token of a text, over contiguous blocks.
+    /// The next token of a text, over blocks or records.
     LanguageModeling,
-    /// A sentence in another language.
+    /// A text in another language.
     Translation,
-    /// A summary of a document.
+    /// A short text of a long one.
     Summarization,
     /// The reply to what was said.
     Dialogue,
@@ -41,6 +49,16 @@ pub enum TaskKind {
 const OF_LANGUAGE_MODELS: &[&str] = &["bits_per_byte", "accuracy"];
 
 impl TaskKind {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LanguageModeling => "language-modeling",
+            Self::Translation => "translation",
+            Self::Summarization => "summarization",
+            Self::Dialogue => "dialogue",
+        }
+    }
+
     /// The architecture that it runs on.
     pub fn architecture(self) -> Architecture {
         match self {
@@ -51,19 +69,23 @@ impl TaskKind {
 
     /// Whether it makes outputs of sources.
     pub fn has_sources(self) -> bool {
-        self.architecture() == Architecture::EncoderDecoder
+        self.generation_set().is_some()
+    }
+
+    fn generation_set(self) -> Option<GenerationSet> {
+        match self {
+            Self::LanguageModeling => None,
+            Self::Translation => Some(GenerationSet::Translation),
+            Self::Summarization => Some(GenerationSet::Summarization),
+            Self::Dialogue => Some(GenerationSet::Dialogue),
+        }
     }
 
     /// The names of the task's own columns in `metrics.csv` that evaluations fill.
     pub fn metric_names(self) -> Vec<&'static str> {
-        match self.generation_metrics() {
+        match self.generation_set() {
             None => OF_LANGUAGE_MODELS.to_vec(),
-            Some(metrics) => [&["accuracy"], metrics.names()].concat(),
+            Some(set) => [&["accuracy"], set.names()].concat(),
         }
-    }
-
-    /// What is measured of outputs.
-    pub fn generation_metrics(self) -> Option<GenerationMetrics> {
-        todo
     }
 }

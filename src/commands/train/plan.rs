@@ -75,12 +75,19 @@ impl Plan {
 
     /// Keys that are meant for a part which the architecture lacks.
     fn warn_of_unused_keys(&self) {
-        let (attention, architecture) = (&self.experiment.attention, self.experiment.model.architecture);
-        let Architecture::Decoder = architecture;
-        for (key, given) in [("encoder", attention.encoder.is_some()), ("cross", attention.cross.is_some())] {
-            if given {
-                tracing::warn!("attention.{key} has no effect: model.architecture = \"decoder\" has no encoder");
-            }
+        let (attention, model) = (&self.experiment.attention, &self.experiment.model);
+        if model.architecture != Architecture::Decoder {
+            return;
+        }
+        let keys = [
+            ("attention.encoder", attention.encoder.is_some()),
+            ("attention.cross", attention.cross.is_some()),
+            ("model.encoder_layers", model.encoder_layers.is_some()),
+            ("model.decoder_layers", model.decoder_layers.is_some()),
+            ("model.share_embeddings", model.share_embeddings.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
+            tracing::warn!("{key} has no effect: model.architecture = \"decoder\" has no encoder");
         }
     }
 

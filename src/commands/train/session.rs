@@ -9,7 +9,8 @@ use crate::commands::Build;
 use crate::experiment;
 use crate::libtorch::{context, memory};
 use crate::memory::peak_memory_mib;
-use crate::model::size::decoder_flops;
+use crate::model::Vocabularies;
+use crate::model::size::forward_flops;
 use crate::panics;
 use crate::runs::{
     Environment, Flops, InitFrom, Journal, JournalOptions, Metrics, RunFolder, Split, Status, Summary, atomic,
@@ -133,7 +134,7 @@ impl<'a> Session<'a> {
             tracing::info!("{:.1}% of the {split} batches is padding", 100.0 * share);
         }
         let dropout = experiment.attention.dropout.unwrap_or(experiment.model.dropout);
-        let layers = experiment.attention.decoder_layers(experiment.model.layers);
+        let layers = experiment.attention.all_layers(experiment.model.depth());
         let shared = layers.iter().map(|(kind, _)| kind.capabilities().batch_independent);
         let masks = distinct(shared.map(|shared| if shared { "shared" } else { "per-sample" }));
         Ok(Environment {
@@ -164,11 +165,12 @@ impl<'a> Session<'a> {
     /// Operations by formula, of the micro-batches as they are.
     fn flops(&self) -> Flops {
         let experiment = &self.plan.experiment;
-        let shape = self.task.largest_micro_batch();
-        let vocabulary = self.data.tokenizer.tokenizer.vocab_size() as u64;
-        let forward = decoder_flops(&experiment.model, &experiment.attention, vocabulary, shape);
+        let (rows, length) = self.task.largest_micro_batch();
+        let vocabularies = Vocabularies::joint(self.data.tokenizer.tokenizer.vocab_size() as i64);
+        let shape = (rows, length, length);
+        let forward = forward_flops(&experiment.model, &experiment.attention, vocabularies, shape);
         Flops {
-            forward_per_token: forward as f64 / (shape.0 * shape.1) as f64,
+            forward_per_token: forward as f64 / (rows * length) as f64,
             training_step: 3.0 * forward as f64 * experiment.train.accumulate as f64,
         }
     }

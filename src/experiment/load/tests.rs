@@ -54,9 +54,10 @@ fn unknown_keys_name_line_key_and_what_was_expected() {
     let text = LEAST.replace("heads = 4", "haeds = 4");
     assert_eq!(
         error(&text, &[]),
-        "x.toml:7: model.haeds: unknown key; did you mean \"heads\"? expected architecture, layers, d_model, heads, \
-         head_width, d_ff, dropout, activation_dropout, max_length, norm, norm_position, activation, bias, init, positions, \
-         relative_buckets, relative_distance, tie_embeddings, residual_stream"
+        "x.toml:7: model.haeds: unknown key; did you mean \"heads\"? expected architecture, layers, \
+         encoder_layers, decoder_layers, d_model, heads, head_width, d_ff, dropout, activation_dropout, max_length, norm, norm_position, activation, bias, init, positions, \
+         relative_buckets, relative_distance, tie_embeddings, share_embeddings, \
+         residual_stream"
     );
     assert_eq!(
         error(&format!("colour = 1\n{LEAST}"), &[]),
