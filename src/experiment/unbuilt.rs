@@ -12,7 +12,7 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 /// Keys and tables.
-const KEYS: &[&str] = &["tokenizer.joint", "model.encoder_layers", "model.decoder_layers", "decode"];
+const KEYS: &[&str] = &["tokenizer.joint", "model.encoder_layers", "model.decoder_layers"];
 
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[
@@ -110,8 +110,8 @@ mod tests {
         );
         assert!(refused("[attention]\ndecoder = \"fnet+vanilla\"\n").unwrap().contains("fnet is a layer of its own"));
         assert_eq!(
-            refused("[model]\n\n[model.norm]\n\n[decode]\nbeam = 8\n").unwrap(),
-            "x.toml:5: decode is not built yet; leave it out"
+            refused("[model]\n\n[model.norm]\n\n[tokenizer]\njoint = true\n").unwrap(),
+            "x.toml:6: tokenizer.joint is not built yet; leave it out"
         );
         assert_eq!(refused("[attention]\nkind = \"denes\"\n"), None);
         assert_eq!(refused("[attention]\nkind = \"random+vanilla\"\n"), None);
