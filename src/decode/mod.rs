@@ -1,11 +1,25 @@
 //! From a model's logits to texts.
 
+pub mod beam;
+mod candidates;
+pub mod draws;
 pub mod generate;
 pub mod greedy;
+pub mod next_tokens;
+pub mod options;
+pub mod outputs;
+mod rows;
 pub mod sampling;
+#[cfg(test)]
+mod scripted;
 pub mod sequences;
 
+pub use beam::{BeamRequest, beam_search};
+pub use draws::{SampleRequest, sample};
 pub use generate::{Generator, Request, Session};
 pub use greedy::GreedyDecoder;
+pub use next_tokens::{Hypothesis, NextTokens, Rules};
+pub use options::{DecodeOptions, LengthFormula, Limits};
+pub use outputs::{Draws, OutputGenerator};
 pub use sampling::Sampling;
 pub use sequences::Sequences;

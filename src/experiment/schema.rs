@@ -2,6 +2,7 @@
 
 use crate::attention::options::AttentionOptions;
 use crate::data::options::{DataOptions, TokenizerOptions};
+use crate::decode::options::DecodeOptions;
 use crate::model::options::ModelOptions;
 use crate::runs::is_name;
 use crate::tasks::options::TaskOptions;
@@ -45,6 +46,10 @@ pub struct Experiment {
     /// `[train]`.
     #[garde(dive)]
     pub train: TrainOptions,
+    /// `[decode]`.
+    #[serde(default)]
+    #[garde(dive)]
+    pub decode: DecodeOptions,
 }
 
 impl Experiment {

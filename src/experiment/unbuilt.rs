@@ -12,14 +12,11 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 /// Keys and tables.
-const KEYS: &[&str] = &["tokenizer.joint", "decode"];
+const KEYS: &[&str] = &["tokenizer.joint"];
 
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[
     ("task.kind", "masked-lm"),
-    ("task.kind", "translation"),
-    ("task.kind", "summarization"),
-    ("task.kind", "dialogue"),
     ("task.kind", "classification"),
     ("task.kind", "regression"),
     ("model.architecture", "encoder"),
@@ -109,8 +106,8 @@ mod tests {
         );
         assert!(refused("[attention]\ndecoder = \"fnet+vanilla\"\n").unwrap().contains("fnet is a layer of its own"));
         assert_eq!(
-            refused("[model]\n\n[model.norm]\n\n[decode]\nbeam = 8\n").unwrap(),
-            "x.toml:5: decode is not built yet; leave it out"
+            refused("[model]\n\n[model.norm]\n\n[tokenizer]\njoint = true\n").unwrap(),
+            "x.toml:6: tokenizer.joint is not built yet; leave it out"
         );
         assert_eq!(refused("[attention]\nkind = \"denes\"\n"), None);
         assert_eq!(refused("[attention]\nkind = \"random+vanilla\"\n"), None);

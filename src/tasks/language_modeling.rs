@@ -5,7 +5,7 @@ use super::feed::{Feed, HostArray, HostBatch, Origin, Packet};
 use super::measuring::{Measuring, Passes};
 use super::options::TaskKind;
 use super::samples::{SampleRequest, Speaker, samples};
-use super::{Batches, Evaluation, Request, Task};
+use super::{Batches, Evaluation, MicroBatch, Request, Task};
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
 use crate::data::evaluation::Evaluation as HeldOut;
@@ -143,9 +143,9 @@ impl Task for LanguageModeling {
         self.train.0.as_ref().map_or(1, TrainOrder::examples_per_batch)
     }
 
-    fn largest_micro_batch(&self) -> (u64, u64) {
+    fn largest_micro_batch(&self) -> MicroBatch {
         let (rows, length) = self.train.0.as_ref().map_or((1, 1), TrainOrder::largest);
-        (rows as u64, length as u64)
+        MicroBatch { rows: rows as u64, source: 0, target: length as u64 }
     }
 
     fn padding(&self) -> BTreeMap<String, f64> {
@@ -206,7 +206,7 @@ impl Task for LanguageModeling {
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
         let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
-        let (rows, length) = self.largest_micro_batch();
+        let MicroBatch { rows, target: length, .. } = self.largest_micro_batch();
         self.model.attention_paths(rows as i64, length as i64, pass)
     }
 

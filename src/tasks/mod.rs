@@ -5,7 +5,10 @@ pub mod feed;
 pub mod language_modeling;
 pub mod measuring;
 pub mod options;
+mod outputs;
+pub mod pair_corpus;
 pub mod samples;
+pub mod sequence_to_sequence;
 
 use crate::attention::{Pass, Path};
 use crate::model::vocabulary_loss::Loss;
@@ -34,8 +37,8 @@ pub trait Task {
     /// Examples of a micro-batch.
     fn examples_per_micro_batch(&self) -> u64;
 
-    /// Rows and tokens per row of the largest micro-batches.
-    fn largest_micro_batch(&self) -> (u64, u64);
+    /// The shape of the largest micro-batches.
+    fn largest_micro_batch(&self) -> MicroBatch;
 
     /// Which share of the batches of each split holds no target, where rows are filled up to a common length.
     fn padding(&self) -> BTreeMap<String, f64> {
@@ -80,6 +83,17 @@ pub trait Task {
     fn has(&self, split: Split) -> bool;
 }
 
+/// The shape of a micro-batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// Its rows.
+    pub rows: u64,
+    /// Tokens of a source; 0 where there are none.
+    pub source: u64,
+    /// Tokens of a target, or of a row where there are no sources.
+    pub target: u64,
+}
+
 /// Training batches, made on a thread of their own.
 pub trait Batches: Send + Sync {
     /// Micro-batch number `index`, counted from the start of training; a pure function of the seed and `index`.
@@ -104,7 +118,7 @@ pub struct Request<'a> {
 }
 
 /// What was measured on a split.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evaluation {
     /// Targets measured.
     pub tokens: u64,
@@ -133,7 +147,7 @@ pub struct Generation {
     pub outputs: u64,
     /// Those of empty sources, which are empty.
     pub empty_sources: u64,
-    /// Those of sources that are longer than the model reads.
+    /// Sources of the split that are longer than the model reads, and were cut.
     pub cut_sources: u64,
     /// Those that reached their greatest length without an end.
     pub unended: u64,

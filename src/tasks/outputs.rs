@@ -2,7 +2,7 @@
 
 use super::options::TaskOptions;
 use super::{Evaluation, Generation};
-use crate::data::pair_evaluation::PairEvaluation;
+use crate::data::pairs::PairEvaluation;
 use crate::data::tokenizer::Tokenizer;
 use crate::decode::Hypothesis;
 use crate::metrics::generation::scores;
@@ -55,8 +55,9 @@ impl Outputs {
         };
         Generation {
             outputs: self.written.len() as u64,
-            empty_sources: count(&|row, _| held_out.is_empty_source(row)),
-            cut_sources: count(&|row, _| held_out.is_cut_source(row)),
+            // A source of nothing but its end.
+            empty_sources: count(&|row, _| held_out.rows().columns(row).0 == 1),
+            cut_sources: held_out.rows().lengths().cut_sources,
             unended: count(&|_, output| !output.ended),
             mean_tokens: mean(&|output| output.tokens.len() as f64),
             mean_score: mean(&|output| output.score),

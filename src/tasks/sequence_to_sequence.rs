@@ -1,18 +1,17 @@
 //! Translation, summarization and dialogue: a target for each source.
 
-use super::feed::{Feed, HostBatch, Packet};
+use super::feed::{Feed, HostArray, HostBatch, Packet};
 use super::measuring::{Measuring, Passes};
 use super::options::TaskOptions;
-use super::outputs::{Outputs, line};
+use super::outputs::Outputs;
 use super::pair_corpus::PairCorpus;
 use super::samples::{SampleRequest, evenly};
-use super::{Batches, Evaluation, Request, Task};
+use super::{Batches, Evaluation, MicroBatch, Request, Task};
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
-use crate::data::pair_evaluation::PairEvaluation;
-use crate::data::pair_order::PairOrder;
+use crate::data::pairs::{PairEvaluation, PairOrder};
 use crate::data::tokenizer::Tokenizers;
-use crate::decode::{DecodeOptions, OutputGenerator};
+use crate::decode::{DecodeOptions, Hypothesis, OutputGenerator};
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::vocabulary_loss::Objective;
 use crate::metrics::perplexity::perplexity;
@@ -99,7 +98,7 @@ impl SequenceToSequence {
         Ok((hidden.flatten(0, 1), targets.view([-1])))
     }
 
-    fn generator(&self, compute: Kind) -> OutputGenerator<'_> {
+    fn generator(&self, compute: Kind) -> Result<OutputGenerator<'_>> {
         OutputGenerator::new(&self.model, self.tokenizers.target(), &self.options.decode, compute)
     }
 }
@@ -132,7 +131,8 @@ impl Task for SequenceToSequence {
     }
 
     fn largest_micro_batch(&self) -> MicroBatch {
-        todo
+        let (rows, (source, target)) = self.train.0.as_ref().map_or((1, (1, 1)), PairOrder::largest);
+        MicroBatch { rows: rows as u64, source: source as u64, target: target as u64 }
     }
 
     fn padding(&self) -> BTreeMap<String, f64> {
@@ -162,19 +162,19 @@ impl Task for SequenceToSequence {
             compute: request.compute,
             choices: false,
         };
-        let generator = request.generate.then(|| self.generator(request.compute));
+        let generator = request.generate.then(|| self.generator(request.compute)).transpose()?;
         let mut outputs = Outputs::default();
         let mut measuring = self.measuring.borrow_mut();
         measuring.begin()?;
         let (mut done, mut tokens) = (0, 0);
         while (request.watch)(done, wanted) {
             let Some((fed, _)) = measuring.next(&mut feed, &passes)? else { break };
-            tokens += fed.note.target_tokens;
+            let Note { rows, target_tokens } = &fed.note;
+            tokens += target_tokens;
             if let Some(generator) = &generator {
-                let watch = &mut || (request.watch)(done, wanted);
-                let source = Source { tokens: &fed.arrays[0], lengths: &fed.arrays[1] };
-                let Some(written) = generator.best(source, fed.note.rows.len(), watch)? else { return Ok(None) };
-                outputs.take(&fed.note.rows, written);
+                let watch = &mut |_| (request.watch)(done, wanted);
+                let Some(written) = best(generator, &fed.arrays, rows.len(), watch)? else { return Ok(None) };
+                outputs.take(rows, written);
             }
             done += 1;
         }
@@ -194,3 +194,68 @@ impl Task for SequenceToSequence {
         }
         Ok(Some(evaluation))
     }
+
+    fn samples(&self, request: SampleRequest<'_>) -> Result<Option<Vec<Sample>>> {
+        let held_out = self.held_out(Split::Validation)?;
+        let _no_grad = tch::no_grad_guard();
+        let rows = Vec::from_iter(evenly(held_out.rows().count(), request.count));
+        if rows.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let batch = HostBatch::from(held_out.rows().batch(rows.iter().copied(), held_out.rows().longest())?);
+        let device = self.parameters.device();
+        let tensor = |array: &HostArray| Tensor::from_slice(&array.values).view(array.shape.as_slice()).to_device(device);
+        let arrays: Vec<Tensor> = batch.arrays.iter().map(tensor).collect();
+        let watch = &mut |_| (request.watch)();
+        let Some(outputs) = best(&self.generator(request.compute)?, &arrays, rows.len(), watch)? else { return Ok(None) };
+        let sample = |(row, output): (usize, Hypothesis)| Sample {
+            row,
+            prompt: held_out.source(row).to_string(),
+            continuation: self.tokenizers.target().decode(&output.tokens),
+            tokens: output.tokens.len(),
+            reference: held_out.references(row).first().cloned(),
+        };
+        Ok(Some(rows.into_iter().zip(outputs).map(sample).collect()))
+    }
+
+    fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
+        let key = DropoutKey::start(0, 0, 0, self.parameters.device());
+        let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
+        let MicroBatch { rows, source, target } = self.largest_micro_batch();
+        self.model.attention_paths(rows as i64, source as i64, target as i64, pass)
+    }
+
+    fn has(&self, split: Split) -> bool {
+        (split == Split::Train && self.train.0.is_some()) || self.held_out.iter().any(|(name, _)| *name == split)
+    }
+}
+
+/// What the host wants to know of a batch that is measured.
+struct Note {
+    rows: Vec<usize>,
+    target_tokens: u64,
+}
+
+/// The first `count` batches.
+fn packets(held_out: Arc<PairEvaluation>, count: u64) -> impl FnMut() -> Result<Option<Packet<Note>>> + Send + 'static {
+    let mut numbers = 0..count as usize;
+    move || {
+        let Some(number) = numbers.next() else { return Ok(None) };
+        let (batch, rows) = held_out.batch(number)?;
+        let note = Note { rows, target_tokens: batch.target_tokens as u64 };
+        Ok(Some(Packet { header: Vec::new(), batch: batch.into(), note }))
+    }
+}
+
+/// The best output for each of the first `rows` sources of a batch, the others being padding; `None` once the watch
+/// answered false.
+fn best(
+    generator: &OutputGenerator<'_>,
+    arrays: &[Tensor],
+    rows: usize,
+    watch: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<Vec<Hypothesis>>> {
+    let [tokens, lengths] = [0, 1].map(|place: usize| arrays[place].narrow(0, 0, rows as i64));
+    let found = generator.search(Source { tokens: &tokens, lengths: &lengths }, 1, watch)?;
+    Ok(found.map(|outputs| outputs.into_iter().flatten().collect()))
+}

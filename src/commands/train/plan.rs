@@ -9,11 +9,13 @@ use crate::data::card::SPLITS;
 use crate::data::datasets;
 use crate::data::splits::{self, Splits};
 use crate::data::tokenizer::StoredTokenizer;
+use crate::decode::options::DecodeOptions;
 use crate::experiment::{self, Experiment, resume};
 use crate::model::options::Architecture;
 use crate::refuse;
 use crate::runs::{Environment, Mode, RunFolder, Status, Summary};
 use crate::tasks::corpus;
+use crate::tasks::options::TaskKind;
 use crate::train::options::BestOptions;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
@@ -73,7 +75,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Keys that are meant for a part which the architecture lacks.
+    /// Keys that are meant for a part which the architecture lacks, or for what the task does not do.
     fn warn_of_unused_keys(&self) {
         let (attention, model) = (&self.experiment.attention, &self.experiment.model);
         if model.architecture != Architecture::Decoder {
@@ -88,6 +90,10 @@ impl Plan {
         ];
         for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
             tracing::warn!("{key} has no effect: model.architecture = \"decoder\" has no encoder");
+        }
+        let TaskKind::LanguageModeling = self.experiment.task.kind;
+        if self.experiment.decode != DecodeOptions::default() {
+            tracing::warn!("[decode] has no effect: task.kind = \"language-modeling\" searches for no outputs");
         }
     }
 
