@@ -12,7 +12,7 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 /// Keys and tables.
-const KEYS: &[&str] = &["tokenizer.joint", "model.encoder_layers", "model.decoder_layers", "decode"];
+const KEYS: &[&str] = &["model.encoder_layers", "model.decoder_layers", "decode"];
 
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[

@@ -1,9 +1,11 @@
 //! What no single value shows: whether the keys of an experiment fit one another.
 
+use super::data_keys;
 use super::keys::{find, leaves};
 use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::attention::Part;
+use crate::data::options::Paths;
 use crate::model::options::{Architecture, Positions, ResidualStream};
 use crate::runs::{LONGEST_NAME, NAME_PATTERN, is_name};
 use crate::tasks::options::TaskKind;
@@ -20,6 +22,7 @@ pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()>
     check_task(experiment);
     check_data(experiment, origins)?;
     check_split(experiment, origins)?;
+    data_keys::check(experiment, origins)?;
     check_model(experiment, origins)?;
     check_attention(experiment, origins)?;
     check_length_of_training(experiment, origins)?;
@@ -90,16 +93,16 @@ fn check_data(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         }
     }
     let files = [
-        ("data.train", &data.train),
-        ("data.validation", &data.validation),
-        ("data.test", &data.test),
-        ("data.path", &data.path),
+        ("data.train", data.train.as_ref().map(Paths::all)),
+        ("data.validation", data.validation.as_ref().map(Paths::all)),
+        ("data.test", data.test.as_ref().map(Paths::all)),
+        ("data.path", data.path.as_ref().map(std::slice::from_ref)),
     ];
-    for (key, path) in files {
-        if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+    for (key, paths) in files {
+        if paths.into_iter().flatten().any(|path| path.as_os_str().is_empty()) {
             return Err(origins.refusal(key, "found \"\", expected a path"));
         }
-        if path.is_some() && data.train.is_none() && key != "data.path" {
+        if paths.is_some() && data.train.is_none() && key != "data.path" {
             return Err(origins.refusal(key, format!("stands beside {}, expected beside data.train only", given[0])));
         }
     }

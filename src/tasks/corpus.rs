@@ -105,7 +105,7 @@ impl CorpusOptions<'_> {
 
     fn rows(&self, tokens: Tokens, split: Split) -> Result<Rows> {
         // What is measured is measured whole.
-        let long = match (self.data.long_records, split) {
+        let long = match (self.data.long_records(), split) {
             (LongRecords::Skip, Split::Train) => Long::Skip,
             _ => Long::Cut,
         };
