@@ -20,7 +20,7 @@ const ROWS: u64 = 32;
 pub fn run(arguments: &GenerateArguments) -> Result<()> {
     let wanted = Wanted { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
     let trained = Trained::open(&arguments.run, &[], arguments.device, wanted)?;
-    let tokenizer = trained.tokenizer()?.tokenizer;
+    let tokenizer = trained.tokenizer()?.tokenizer()?.clone();
     // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
     let prompts = prompts::read(&arguments.prompts, arguments.whole_input, &tokenizer)?;
     let signals = Signals::listen()?;

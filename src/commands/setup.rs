@@ -73,7 +73,7 @@ pub fn task(
             let corpus = corpus(experiment, splits, tokenizer)?;
             let options = (&experiment.model, &experiment.attention);
             let training = (experiment.train.objective(), experiment.train.cuda_graph);
-            let tokenizer = tokenizer.tokenizer.clone();
+            let tokenizer = tokenizer.tokenizer()?.clone();
             let task = LanguageModeling::new(parameters, options, tokenizer, corpus, training)?;
             Ok(Box::new(task.with_recompute(experiment.train.recompute)))
         }

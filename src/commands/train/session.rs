@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
     fn flops(&self) -> Flops {
         let experiment = &self.plan.experiment;
         let shape = self.task.largest_micro_batch();
-        let vocabulary = self.data.tokenizer.tokenizer.vocab_size() as u64;
+        let vocabulary = self.data.tokenizer.tokenizers.target().vocab_size() as u64;
         let forward = decoder_flops(&experiment.model, &experiment.attention, vocabulary, shape);
         Flops {
             forward_per_token: forward as f64 / (shape.0 * shape.1) as f64,

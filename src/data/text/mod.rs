@@ -82,7 +82,11 @@ impl Text {
     ///
     /// # Errors
     /// Files that cannot be opened.
-    pub fn sample(&self, bytes: u64, progress: &Arc<AtomicU64>) -> Result<impl Iterator<Item = Result<String>> + Send> {
+    pub fn sample(
+        &self,
+        bytes: u64,
+        progress: &Arc<AtomicU64>,
+    ) -> Result<impl Iterator<Item = Result<String>> + Send + use<>> {
         let pieces = Pieces::new(self.source(progress)?, Flow::Running, SAMPLE_PIECE);
         let (share, of) = (u128::from(bytes), u128::from(self.bytes().max(bytes)));
         // Rounded up: the first piece is always one of them.
