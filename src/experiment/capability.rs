@@ -5,7 +5,6 @@ use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::attention::{Kind, Part};
 use crate::data::options::RowKind;
-use crate::tasks::options::TaskKind;
 use anyhow::Result;
 
 /// Refuses what cannot be done.
@@ -17,9 +16,8 @@ pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()>
 
 /// What the kinds declare, against what the task needs.
 fn check_kinds(experiment: &Experiment, origins: &Provenance) -> Result<()> {
-    let causal = match experiment.task.kind {
-        TaskKind::LanguageModeling => true,
-    };
+    // Every task writes from left to right.
+    let causal = true;
     let padding = experiment.data.rows == RowKind::Records;
     let (attention, depth) = (&experiment.attention, experiment.model.depth());
     // What stands after the end of a source is always hidden.

@@ -11,9 +11,6 @@ use crate::tasks::options::TaskKind;
 use anyhow::Result;
 use toml::{Table, Value};
 
-/// Keys and tables.
-const KEYS: &[&str] = &["tokenizer.joint"];
-
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[
     ("task.kind", "masked-lm"),
@@ -42,11 +39,6 @@ const KINDS: &[&str] = &[
 
 /// Refuses what is named here and given in `table`.
 pub(super) fn check(table: &Table, origins: &Provenance) -> Result<()> {
-    for key in KEYS {
-        if find(table, key).is_some() {
-            return Err(origins.refusal_at(&[key], format!("{key} is not built yet; leave it out")));
-        }
-    }
     for (key, value) in VALUES {
         if find(table, key).and_then(Value::as_str) == Some(value) {
             return Err(not_built(key, value, origins));
@@ -120,10 +112,6 @@ mod tests {
             let message = refused(&text).unwrap();
             assert!(message.contains(&format!("{key} = {value:?} is not built yet; built: ")), "{message}");
             assert!(!built(key).is_empty() && built(key).iter().all(|name| name != value), "{key} = {value}");
-        }
-        for key in KEYS {
-            let text = toml::to_string(&nest(key, Value::Boolean(true))).unwrap();
-            assert!(refused(&text).unwrap().contains(&format!("{key} is not built yet")));
         }
         assert!(KINDS.iter().all(|kind| !names_of::<Kind>().contains(&(*kind).to_owned())));
     }

@@ -1,12 +1,13 @@
 //! What no single value shows: whether the keys of an experiment fit one another.
 
+use super::data_keys;
 use super::keys::{find, leaves};
 use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::attention::Part;
-use crate::model::options::{Architecture, Positions, ResidualStream};
+use crate::data::options::Paths;
+use crate::model::options::{Positions, ResidualStream};
 use crate::runs::{LONGEST_NAME, NAME_PATTERN, is_name};
-use crate::tasks::options::TaskKind;
 use crate::train::options::{BestOptions, OptimizerKind, Precision, ScheduleKind, ScheduleOptions};
 use anyhow::Result;
 use toml::{Table, Value};
@@ -20,6 +21,7 @@ pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()>
     check_task(experiment, origins)?;
     check_data(experiment, origins)?;
     check_split(experiment, origins)?;
+    data_keys::check(experiment, origins)?;
     check_model(experiment, origins)?;
     check_attention(experiment, origins)?;
     check_length_of_training(experiment, origins)?;
@@ -66,12 +68,10 @@ fn check_name(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     }
 }
 
-/// Which architecture a task runs on. Every task stands here, so that a new one has to be decided.
+/// Each task runs on one architecture.
 fn check_task(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let (task, found) = (experiment.task.kind, experiment.model.architecture);
-    let expected = match task {
-        TaskKind::LanguageModeling => Architecture::Decoder,
-    };
+    let expected = task.architecture();
     if found != expected {
         let what =
             format!("found {:?}, expected {:?} for task.kind = {:?}", found.name(), expected.name(), task.name());
@@ -97,16 +97,16 @@ fn check_data(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         }
     }
     let files = [
-        ("data.train", &data.train),
-        ("data.validation", &data.validation),
-        ("data.test", &data.test),
-        ("data.path", &data.path),
+        ("data.train", data.train.as_ref().map(Paths::all)),
+        ("data.validation", data.validation.as_ref().map(Paths::all)),
+        ("data.test", data.test.as_ref().map(Paths::all)),
+        ("data.path", data.path.as_ref().map(std::slice::from_ref)),
     ];
-    for (key, path) in files {
-        if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+    for (key, paths) in files {
+        if paths.into_iter().flatten().any(|path| path.as_os_str().is_empty()) {
             return Err(origins.refusal(key, "found \"\", expected a path"));
         }
-        if path.is_some() && data.train.is_none() && key != "data.path" {
+        if paths.is_some() && data.train.is_none() && key != "data.path" {
             return Err(origins.refusal(key, format!("stands beside {}, expected beside data.train only", given[0])));
         }
     }
@@ -275,7 +275,7 @@ fn check_batch(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let train = &experiment.train;
     // What validation rows measure of any task, and of this one.
-    let metrics = [&["loss", "perplexity"], experiment.task.kind.metric_names()].concat();
+    let metrics = [&["loss", "perplexity"], experiment.task.kind.metric_names()[..]].concat();
     if !metrics.contains(&train.best.metric.as_str()) {
         let what = format!("found {:?}, expected {}", train.best.metric, metrics.join(", "));
         return Err(origins.refusal("train.best.metric", what));

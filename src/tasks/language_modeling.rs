@@ -71,8 +71,8 @@ impl From<Batch> for HostBatch {
         let array = |values| HostArray { shape: shape.clone(), values };
         let arrays = vec![array(batch.inputs), array(batch.targets)];
         let rows = batch.places.iter().map(|place| [place.row as u64, place.begin, place.targets as u64]).collect();
-        let origin = Origin { length: batch.length as u64, rows };
-        HostBatch { arrays, target_tokens: batch.target_tokens as u64, origin }
+        let origin = Origin { length: batch.length as u64, source_length: None, rows };
+        HostBatch { arrays, target_tokens: batch.target_tokens as u64, source_tokens: 0, origin }
     }
 }
 

@@ -28,7 +28,7 @@ pub fn run(arguments: &GenerateArguments, trained: &Trained) -> Result<()> {
     if let Some(option) = arguments.first_of_outputs() {
         refuse!("{option}: the run is a language model, which continues prompts by draws; leave it out");
     }
-    let tokenizer = trained.tokenizer()?.tokenizer;
+    let tokenizer = trained.tokenizer()?.tokenizer()?.clone();
     // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
     let prompts = prompts::read(&arguments.prompts, arguments.whole_input, &tokenizer)?;
     let signals = Signals::listen()?;

@@ -9,14 +9,14 @@ use crate::commands::Build;
 use crate::experiment;
 use crate::libtorch::{context, memory};
 use crate::memory::peak_memory_mib;
-use crate::model::Vocabularies;
 use crate::model::size::forward_flops;
 use crate::panics;
 use crate::runs::{
     Environment, Flops, InitFrom, Journal, JournalOptions, Metrics, RunFolder, Split, Status, Summary, atomic,
     environment, index, metrics,
 };
-use crate::tasks::Task;
+use crate::tasks::sequence_to_sequence::vocabularies;
+use crate::tasks::{MicroBatch, Task};
 use crate::train::objective;
 use crate::train::schedule::Schedule;
 use crate::train::signals::{self, Signals};
@@ -165,12 +165,12 @@ impl<'a> Session<'a> {
     /// Operations by formula, of the micro-batches as they are.
     fn flops(&self) -> Flops {
         let experiment = &self.plan.experiment;
-        let (rows, length) = self.task.largest_micro_batch();
-        let vocabularies = Vocabularies::joint(self.data.tokenizer.tokenizer.vocab_size() as i64);
-        let shape = (rows, length, length);
+        let MicroBatch { rows, source, target } = self.task.largest_micro_batch();
+        let vocabularies = vocabularies(&self.data.tokenizer.tokenizers, &experiment.model);
+        let shape = (rows, source, target);
         let forward = forward_flops(&experiment.model, &experiment.attention, vocabularies, shape);
         Flops {
-            forward_per_token: forward as f64 / (rows * length) as f64,
+            forward_per_token: forward as f64 / (rows * (source + target)) as f64,
             training_step: 3.0 * forward as f64 * experiment.train.accumulate as f64,
         }
     }

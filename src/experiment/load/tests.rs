@@ -89,8 +89,13 @@ fn wrong_types_name_line_and_both_types() {
         ("name = \"least\"", "name = 5", "x.toml:1: name: found integer 5, expected a text in quotes"),
         (
             "dataset = \"rust-sources\"",
-            "train = [\"a\", \"b\"]",
-            "x.toml:5: data.train: found sequence, expected a path in quotes",
+            "train = 5",
+            "x.toml:5: data.train: found integer 5, expected a path in quotes or a pair [\"SOURCE\", \"TARGET\"]",
+        ),
+        (
+            "dataset = \"rust-sources\"",
+            "train = [\"a\"]",
+            "x.toml:5: data.train: found a list of 1, expected a path in quotes or a pair [\"SOURCE\", \"TARGET\"]",
         ),
         ("[model]\nheads = 4", "[model.heads]", "x.toml:6: model.heads: found map, expected an integer"),
     ];
@@ -180,8 +185,8 @@ fn a_base_lies_below_and_keeps_its_own_lines_and_paths() {
         .unwrap();
     let Loaded { experiment, table } = read_in(&root, &[]).unwrap();
     assert_eq!((experiment.model.heads, experiment.model.d_model), (8, 64));
-    assert_eq!(experiment.data.train, Some(root.join("sub/a/*.txt")));
-    assert_eq!(experiment.data.validation, Some(root.parent().unwrap().join("c.txt")));
+    assert_eq!(experiment.data.train, Some(root.join("sub/a/*.txt").into()));
+    assert_eq!(experiment.data.validation, Some(root.parent().unwrap().join("c.txt").into()));
     assert!(!table.contains_key("base"));
     let message = read_in(&root, &["model.heads=7"]).unwrap_err();
     assert_eq!(
