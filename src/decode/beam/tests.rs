@@ -313,6 +313,23 @@ fn no_run_comes_twice_and_excluded_tokens_never() {
 }
 
 #[test]
+fn one_token_may_begin_and_end() {
+    let script = hashed(2, 3, 1 << 40);
+    let limits = between(1, 4);
+    let rules = Rules { begin: END, ..RULES };
+    let script: Script<'_> = &|sentence, tokens| {
+        let mut logits = script(sentence, tokens);
+        logits[BEGIN as usize] = 9.0;
+        logits
+    };
+    let mut model = Scripted::beginning(script, &[0], 2, END);
+    let best = run(&mut model, &[limits], Settings { rules, ..settings(2) }).unwrap().remove(0);
+    // What is the beginning elsewhere is a token like others here.
+    assert_eq!(best[0].tokens[0], BEGIN);
+    assert!(best.iter().all(|best| !best.tokens.contains(&END)));
+}
+
+#[test]
 fn what_is_done_leaves_the_batch() {
     // Sentence i ends after i tokens.
     let script =
