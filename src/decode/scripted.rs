@@ -34,6 +34,7 @@ pub struct Scripted<'a> {
     script: Script<'a>,
     copies: usize,
     kind: Kind,
+    begin: u32,
     /// Sentence and all tokens read, by row.
     rows: Vec<(u64, Vec<u32>)>,
     /// Rows that went through the model.
@@ -44,7 +45,12 @@ impl<'a> Scripted<'a> {
     /// `copies` rows for each sentence.
     pub fn new(script: Script<'a>, sentences: &[u64], copies: usize, kind: Kind) -> Self {
         let rows = sentences.iter().flat_map(|&sentence| vec![(sentence, Vec::new()); copies]).collect();
-        Self { script, copies, kind, rows, work: 0 }
+        Self { script, copies, kind, begin: BEGIN, rows, work: 0 }
+    }
+
+    /// One that reads `begin` first.
+    pub fn beginning(script: Script<'a>, sentences: &[u64], copies: usize, begin: u32) -> Self {
+        Self { begin, ..Self::new(script, sentences, copies, Kind::Float) }
     }
 }
 
@@ -54,7 +60,7 @@ impl NextTokens for Scripted<'_> {
         ensure!(tokens.len() == self.rows.len(), "{} tokens for {} rows", tokens.len(), self.rows.len());
         let mut logits = Vec::new();
         for ((sentence, read), token) in self.rows.iter_mut().zip(tokens) {
-            ensure!(!read.is_empty() || token == i64::from(BEGIN), "{token} came first");
+            ensure!(!read.is_empty() || token == i64::from(self.begin), "{token} came first");
             read.push(token as u32);
             logits.extend((self.script)(*sentence, &read[1..]));
         }

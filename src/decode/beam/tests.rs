@@ -197,8 +197,8 @@ fn a_beam_as_wide_as_the_space_finds_what_a_search_through_all_does() {
 
 #[test]
 fn the_search_is_the_plain_one_alone_and_in_any_batch() {
-    for seed in 0..24u64 {
-        let vocabulary = 3 + (seed % 7) as usize;
+    for seed in 0..39u64 {
+        let vocabulary = 3 + (seed * 5 % 13) as usize;
         let script = hashed(seed, vocabulary, if seed % 3 == 0 { 2 } else { 1 << 40 });
         let excluded: &[u32] = if seed % 4 == 1 { &[2, 77] } else { &[] };
         let settings = Settings {
@@ -310,6 +310,23 @@ fn no_run_comes_twice_and_excluded_tokens_never() {
             assert!(best.tokens.iter().all(|id| ![BEGIN, END, 4].contains(id)), "{best:?}");
         }
     }
+}
+
+#[test]
+fn one_token_may_begin_and_end() {
+    let script = hashed(2, 3, 1 << 40);
+    let limits = between(1, 4);
+    let rules = Rules { begin: END, ..RULES };
+    let script: Script<'_> = &|sentence, tokens| {
+        let mut logits = script(sentence, tokens);
+        logits[BEGIN as usize] = 9.0;
+        logits
+    };
+    let mut model = Scripted::beginning(script, &[0], 2, END);
+    let best = run(&mut model, &[limits], Settings { rules, ..settings(2) }).unwrap().remove(0);
+    // What is the beginning elsewhere is a token like others here.
+    assert_eq!(best[0].tokens[0], BEGIN);
+    assert!(best.iter().all(|best| !best.tokens.contains(&END)));
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn unknown_keys_name_line_key_and_what_was_expected() {
     );
     assert_eq!(
         error(&format!("colour = 1\n{LEAST}"), &[]),
-        "x.toml:1: colour: unknown key, expected name, seed, task, data, tokenizer, model, attention, optimizer, train"
+        "x.toml:1: colour: unknown key, expected name, seed, task, data, tokenizer, model, attention, optimizer, train, decode"
     );
     assert_eq!(
         error(&format!("{LEAST}best = {{ metrics = \"loss\" }}\n"), &[]),
