@@ -33,6 +33,24 @@ pub fn read(file: &Path, whole: bool, tokenizer: &Tokenizer) -> Result<Vec<Strin
     Ok(prompts)
 }
 
+/// Reads sources as [`read`] reads prompts; an empty line is an empty source.
+///
+/// # Errors
+/// As there, but for empty lines.
+pub fn read_sources(file: &Path, whole: bool, tokenizer: &Tokenizer) -> Result<Vec<String>> {
+    if is_stdin(file) && std::io::stdin().is_terminal() {
+        tracing::info!("reading {} until Ctrl-D", if whole { "a source" } else { "sources, one per line," });
+    }
+    let name = input_name(file);
+    let text = text(open_input(file, &Arc::default())?, &name)?;
+    if text.is_empty() {
+        refuse!("{name} is empty: expected a source per line, as in `echo \"Hello\" | synth generate RUN`");
+    }
+    let sources = if whole { vec![text] } else { text.lines().map(str::to_string).collect() };
+    warn_of_unknown(&sources, tokenizer);
+    Ok(sources)
+}
+
 fn text(input: impl Read, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
     input.take(LARGEST_INPUT + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;

@@ -75,7 +75,7 @@ impl<'a> OutputGenerator<'a> {
         wanted: usize,
         watch: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<Vec<Vec<Hypothesis>>>> {
-        let beam = self.options.beam as usize;
+        let beam = self.beam();
         let lengths = lengths(source)?;
         let limits = self.limits(&lengths);
         let request = BeamRequest {
@@ -114,6 +114,11 @@ impl<'a> OutputGenerator<'a> {
         };
         let found = sample(&mut self.rows(source, draws.samples as usize, &limits)?, request)?;
         Ok(found.map(|outputs| emptied(outputs, &lengths)))
+    }
+
+    /// Hypotheses of each source.
+    pub fn beam(&self) -> usize {
+        self.options.beam as usize
     }
 
     fn rows(&self, source: Source<'_>, copies: usize, limits: &[Limits]) -> Result<Rows<'a>> {

@@ -5,7 +5,7 @@ pub mod feed;
 pub mod language_modeling;
 pub mod measuring;
 pub mod options;
-mod outputs;
+pub mod outputs;
 pub mod pair_corpus;
 pub mod samples;
 pub mod sequence_to_sequence;

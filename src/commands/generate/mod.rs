@@ -1,8 +1,9 @@
 //! `synth generate`.
 
 mod continuations;
-mod lines;
 mod outputs;
+mod printer;
+mod sources;
 
 use super::trained::{Trained, Wanted};
 use crate::cli::GenerateArguments;

@@ -1,0 +1,244 @@
+//! Outputs for source lines by a model of translation, summarization or dialogue.
+
+use super::printer::{Line, Printer};
+use super::sources::{SourceReader, SourceTokens, tensors};
+use crate::cli::GenerateArguments;
+use crate::commands::output::print_json;
+use crate::commands::trained::Trained;
+use crate::commands::{prompts, setup};
+use crate::decode::{DecodeOptions, Draws, Hypothesis, OutputGenerator, Sampling};
+use crate::exit::Interrupted;
+use crate::model::encoder_decoder::Source;
+use crate::refuse;
+use crate::tasks::pair_corpus;
+use crate::terminal::LateBar;
+use crate::train::signals::{self, Signals};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+/// Lines that are ordered by length, written, and then printed together.
+const CHUNK: usize = 1024;
+/// Hypotheses that go through the model together.
+const HYPOTHESES: usize = 256;
+/// Tokens of the sources that are read together.
+const SOURCE_TOKENS: usize = 1 << 14;
+
+/// How outputs are made.
+enum How {
+    /// By a search, of which so many are printed.
+    Search(usize),
+    /// By draws, so many for each source.
+    Draws(Sampling, u64),
+}
+
+/// Writes outputs for lines with a trained model.
+///
+/// # Errors
+/// Refusals of options that do not fit one another; what the lines, the run or the model report.
+pub fn run(arguments: &GenerateArguments, trained: &Trained) -> Result<()> {
+    let options = decode_options(arguments, &trained.experiment.decode);
+    let how = how(arguments, &options)?;
+    let stored = trained.tokenizer()?;
+    let (source, target) = (stored.tokenizers.source(), stored.tokenizers.target());
+    let end = pair_corpus::ids(&stored.tokenizers)?.source_end;
+    // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
+    let lines = prompts::read_sources(&arguments.prompts, arguments.whole_input, source)?;
+    let signals = Signals::listen()?;
+    let (parameters, model) = setup::encoder_decoder(&trained.experiment, &stored, trained.device)?;
+    trained.load_weights(&parameters)?;
+    let compute = trained.experiment.train.precision.compute();
+    let generator = OutputGenerator::new(&model, target, &options, compute)?;
+    let reader = SourceReader { tokenizer: source, end, experiment: &trained.experiment };
+    let seed = arguments.seed.unwrap_or(trained.experiment.seed);
+    let writer = Writer { generator, how, seed, trained, signals: &signals };
+    let mut printer = Printer::new(arguments, target, lines.len());
+    if writer.write(&lines, &reader, &mut printer)? && arguments.json {
+        print_json(&record(trained, &options, &writer, printer.into_lines()))?;
+    }
+    Ok(())
+}
+
+/// `[decode]` with what the arguments change.
+fn decode_options(arguments: &GenerateArguments, own: &DecodeOptions) -> DecodeOptions {
+    let more = &arguments.outputs;
+    let count = |given: Option<u32>, own: u64| given.map_or(own, u64::from);
+    DecodeOptions {
+        beam: if arguments.greedy { 1 } else { count(more.beam, own.beam) },
+        length_penalty: more.length_penalty.unwrap_or(own.length_penalty),
+        length_formula: own.length_formula,
+        max_length: arguments.max_tokens.map(u64::from).or(own.max_length),
+        min_length: count(more.min_tokens, own.min_length),
+        no_repeat_ngram: count(more.no_repeat_ngram, own.no_repeat_ngram),
+    }
+}
+
+fn how(arguments: &GenerateArguments, options: &DecodeOptions) -> Result<How> {
+    let more = &arguments.outputs;
+    let wanted = u64::from(more.n_best.unwrap_or(1));
+    let Some(draws) = arguments.first_of_draws() else {
+        if wanted > options.beam {
+            refuse!("--n-best {wanted}: beam search keeps {} hypotheses; give --beam {wanted}, too", options.beam);
+        }
+        return Ok(How::Search(wanted as usize));
+    };
+    let of_search = [
+        ("--beam", more.beam.is_some()),
+        ("--n-best", more.n_best.is_some()),
+        ("--length-penalty", more.length_penalty.is_some()),
+        ("--greedy", arguments.greedy),
+    ];
+    if let Some((option, _)) = of_search.iter().find(|(_, given)| *given) {
+        refuse!("{option}: it is about beam search, and {draws} asks for draws; leave one of the two out");
+    }
+    let sampling = Sampling {
+        temperature: arguments.temperature.unwrap_or(1.0),
+        top_k: arguments.top_k.map(|k| k as usize),
+        top_p: arguments.top_p,
+    };
+    Ok(How::Draws(sampling, u64::from(arguments.samples.unwrap_or(1))))
+}
+
+/// A model at work.
+struct Writer<'a> {
+    generator: OutputGenerator<'a>,
+    how: How,
+    seed: u64,
+    trained: &'a Trained,
+    signals: &'a Signals,
+}
+
+impl Writer<'_> {
+    /// Writes outputs for all lines, in their order; answers whether there was a reader to the end.
+    fn write(&self, lines: &[String], reader: &SourceReader<'_>, printer: &mut Printer<'_>) -> Result<bool> {
+        let mut progress = LateBar::new("lines", lines.len() as u64);
+        let mut counts = Counts::default();
+        for (chunk, first) in lines.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+            let sources: Vec<SourceTokens> = chunk.iter().map(|line| reader.read(line)).collect();
+            let Some(outputs) = self.outputs(&sources, first, &mut progress)? else {
+                return Err(self.interrupted(printer));
+            };
+            for ((line, source), outputs) in chunk.iter().zip(&sources).zip(outputs) {
+                counts.add(source, &outputs);
+                if !printer.take(Line { source: line, outputs })? {
+                    return Ok(false);
+                }
+            }
+        }
+        counts.tell(reader.longest());
+        Ok(true)
+    }
+
+    /// The outputs for some sources, of which the first has this number; `None` once a signal came.
+    fn outputs(
+        &self,
+        sources: &[SourceTokens],
+        first: usize,
+        progress: &mut LateBar,
+    ) -> Result<Option<Vec<Vec<Hypothesis>>>> {
+        let mut outputs = vec![Vec::new(); sources.len()];
+        let mut done = 0;
+        for batch in self.batches(sources) {
+            let members: Vec<&SourceTokens> = batch.iter().map(|&place| &sources[place]).collect();
+            let (tokens, lengths) = tensors(&members, self.trained.device);
+            let source = Source { tokens: &tokens, lengths: &lengths };
+            let watch = &mut |_| self.signals.stop().is_none();
+            let found = match &self.how {
+                How::Search(wanted) => self.generator.search(source, *wanted, watch)?,
+                How::Draws(sampling, samples) => {
+                    let numbers: Vec<u64> = batch.iter().map(|place| (first + place) as u64).collect();
+                    let draws = Draws { sampling: *sampling, seed: self.seed, numbers: &numbers, samples: *samples };
+                    self.generator.draw(source, &draws, watch)?
+                }
+            };
+            let Some(found) = found else { return Ok(None) };
+            done += batch.len();
+            progress.set((first + done) as u64);
+            batch.into_iter().zip(found).for_each(|(place, found)| outputs[place] = found);
+        }
+        Ok(Some(outputs))
+    }
+
+    /// The places of sources in batches of like lengths.
+    fn batches(&self, sources: &[SourceTokens]) -> Vec<Vec<usize>> {
+        let copies = match &self.how {
+            How::Search(_) => self.generator.beam(),
+            How::Draws(_, samples) => *samples as usize,
+        };
+        let rows = (HYPOTHESES / copies).max(1);
+        let mut order: Vec<usize> = (0..sources.len()).collect();
+        order.sort_by_key(|&place| sources[place].ids.len());
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        for place in order {
+            let fits = |batch: &&mut Vec<usize>| {
+                batch.len() < rows && (batch.len() + 1) * sources[place].ids.len() <= SOURCE_TOKENS
+            };
+            match batches.last_mut().filter(fits) {
+                Some(batch) => batch.push(place),
+                None => batches.push(vec![place]),
+            }
+        }
+        batches
+    }
+
+    fn interrupted(&self, printer: &Printer<'_>) -> anyhow::Error {
+        let signal = self.signals.stop().unwrap_or_default();
+        let (printed, all) = (printer.printed_lines(), printer.expected());
+        let message = format!("stopped by {}: printed the outputs for {printed} of {all} lines", signals::name(signal));
+        Interrupted { signal, message }.into()
+    }
+}
+
+/// What is said at the end.
+#[derive(Default)]
+struct Counts {
+    empty: usize,
+    cut: usize,
+    unended: usize,
+}
+
+impl Counts {
+    fn add(&mut self, source: &SourceTokens, outputs: &[Hypothesis]) {
+        self.empty += usize::from(source.ids.len() == 1);
+        self.cut += usize::from(source.cut);
+        self.unended += outputs.iter().filter(|output| !output.ended).count();
+    }
+
+    fn tell(&self, longest: usize) {
+        if self.empty > 0 {
+            tracing::warn!("{} lines are empty, and so are their outputs", self.empty);
+        }
+        if self.cut > 0 {
+            tracing::warn!("{} lines have more than the {longest} tokens that are read, and were cut", self.cut);
+        }
+        if self.unended > 0 {
+            tracing::warn!("{} outputs reached their greatest length without an end (--max-tokens)", self.unended);
+        }
+    }
+}
+
+/// What `--json` prints.
+fn record(trained: &Trained, options: &DecodeOptions, writer: &Writer<'_>, lines: Vec<Value>) -> Value {
+    let mut record = json!({
+        "run": trained.folder.path().display().to_string(),
+        "checkpoint": trained.chosen.name(),
+        "step": trained.chosen.step(),
+        "weights": trained.weights.name(),
+    });
+    match &writer.how {
+        How::Search(_) => record["decode"] = serde_json::to_value(options).unwrap_or_default(),
+        How::Draws(sampling, samples) => {
+            record["draws"] = json!({
+                "seed": writer.seed,
+                "temperature": sampling.temperature,
+                "top_k": sampling.top_k,
+                "top_p": sampling.top_p,
+                "samples": samples,
+                "max_length": options.max_length,
+                "min_length": options.min_length,
+                "no_repeat_ngram": options.no_repeat_ngram,
+            });
+        }
+    }
+    record["lines"] = lines.into();
+    record
+}

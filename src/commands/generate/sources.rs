@@ -1,0 +1,69 @@
+//! Source lines as a model reads them.
+
+use crate::commands::setup::keep;
+use crate::data::pairs::Keep;
+use crate::data::tokenizer::Tokenizer;
+use crate::experiment::Experiment;
+use crate::tasks::options::TaskKind;
+use tch::{Device, Tensor};
+
+/// A source as tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTokens {
+    /// Its tokens and its end.
+    pub ids: Vec<i64>,
+    /// Whether some were left out.
+    pub cut: bool,
+}
+
+/// How lines become tokens.
+pub struct SourceReader<'a> {
+    /// What cuts sources.
+    pub tokenizer: &'a Tokenizer,
+    /// The token that ends a source.
+    pub end: u32,
+    /// What was trained.
+    pub experiment: &'a Experiment,
+}
+
+impl SourceReader<'_> {
+    /// The tokens of a line, cut as training cuts them.
+    pub fn read(&self, line: &str) -> SourceTokens {
+        let mut ids: Vec<i64> = self.tokenizer.encode(&self.text(line)).into_iter().map(i64::from).collect();
+        let room = self.longest() - 1;
+        let over = ids.len().saturating_sub(room);
+        match keep(self.experiment.task.kind) {
+            Keep::First => ids.truncate(room),
+            Keep::Last => drop(ids.drain(..over)),
+        }
+        ids.push(i64::from(self.end));
+        SourceTokens { ids, cut: over > 0 }
+    }
+
+    /// Tokens of a source at most, its end included.
+    pub fn longest(&self) -> usize {
+        let most = self.experiment.model.max_length as usize;
+        self.experiment.data.max_source_length.map_or(most, |own| own.min(most))
+    }
+
+    /// A dialogue's line has a tab between turns; where no persona stands before them, the newest are kept as in training.
+    fn text(&self, line: &str) -> String {
+        if self.experiment.task.kind != TaskKind::Dialogue {
+            return line.to_string();
+        }
+        let data = &self.experiment.data;
+        let turns: Vec<&str> = line.split('\t').collect();
+        let kept = if data.persona || data.history_turns == 0 { turns.len() } else { data.history_turns };
+        turns[turns.len().saturating_sub(kept)..].join("\n")
+    }
+}
+
+/// Sources as tensors on `device`: int64 `[batch, M]`, filled up with 0, and their lengths.
+pub fn tensors(sources: &[&SourceTokens], device: Device) -> (Tensor, Tensor) {
+    let longest = sources.iter().map(|source| source.ids.len()).max().unwrap_or(1);
+    let filled = |source: &&SourceTokens| source.ids.iter().copied().chain(std::iter::repeat(0)).take(longest).collect();
+    let tokens: Vec<Vec<i64>> = sources.iter().map(filled).collect();
+    let tokens = Tensor::from_slice(&tokens.concat()).view([sources.len() as i64, longest as i64]);
+    let lengths: Vec<i64> = sources.iter().map(|source| source.ids.len() as i64).collect();
+    (tokens.to_device(device), Tensor::from_slice(&lengths).to_device(device))
+}
