@@ -8,7 +8,7 @@ mod score;
 
 pub use ablate::{AblateArguments, RunsArguments, SortChoice, StatusChoice};
 pub use bench::{BenchArguments, KindChoice, ModelChoice, WhatChoice};
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 pub use data::{DataArguments, DataCommand, EncodingChoice, FetchArguments, ImportArguments, ShowArguments};
 pub use generate::GenerateArguments;

@@ -6,7 +6,7 @@ use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::attention::Part;
 use crate::data::options::Paths;
-use crate::model::options::{Positions, ResidualStream};
+use crate::model::options::{Architecture, Positions, ResidualStream};
 use crate::runs::{LONGEST_NAME, NAME_PATTERN, is_name};
 use crate::train::options::{BestOptions, OptimizerKind, Precision, ScheduleKind, ScheduleOptions};
 use anyhow::Result;
@@ -275,7 +275,7 @@ fn check_batch(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let train = &experiment.train;
     // What validation rows measure of any task, and of this one.
-    let metrics = [&["loss", "perplexity"], experiment.task.kind.metric_names()[..]].concat();
+    let metrics = [&["loss", "perplexity"], &experiment.task.kind.metric_names()[..]].concat();
     if !metrics.contains(&train.best.metric.as_str()) {
         let what = format!("found {:?}, expected {}", train.best.metric, metrics.join(", "));
         return Err(origins.refusal("train.best.metric", what));
