@@ -4,6 +4,7 @@ pub mod corpus;
 pub mod feed;
 pub mod language_modeling;
 pub mod options;
+pub mod pair_corpus;
 pub mod samples;
 
 use crate::attention::{Pass, Path};
