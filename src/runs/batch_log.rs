@@ -148,7 +148,8 @@ mod tests {
     /// Three updates of two micro-batches.
     fn write(path: &Path) -> String {
         let mut log = log(path, None);
-        let lines: Vec<String> = (0..6).map(|i| line((i / 2 + 1, i % 2), (8, None), &[[i, 8 * i, 8], [7, 56, 3]])).collect();
+        let lines: Vec<String> =
+            (0..6).map(|i| line((i / 2 + 1, i % 2), (8, None), &[[i, 8 * i, 8], [7, 56, 3]])).collect();
         log.append(&lines.concat()).unwrap();
         log.sync().unwrap();
         fs::read_to_string(path).unwrap()

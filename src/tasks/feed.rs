@@ -281,7 +281,12 @@ mod tests {
     fn packet(number: i64) -> Packet<i64> {
         let length = 2 + number % 2;
         let array = HostArray { shape: vec![1, length], values: vec![10 * number; length as usize] };
-        let batch = HostBatch { arrays: vec![array.clone(), array], target_tokens: 1, source_tokens: 0, origin: Origin::default() };
+        let batch = HostBatch {
+            arrays: vec![array.clone(), array],
+            target_tokens: 1,
+            source_tokens: 0,
+            origin: Origin::default(),
+        };
         Packet { header: vec![number, -number], batch, note: number }
     }
 

@@ -337,7 +337,7 @@ mod tests {
         assert!(!state.contains("source_tokens"), "{state}");
         meter.sums().add_loss(&Loss::plain(Tensor::from(10.0)));
         meter.count(Counts { targets: 5, sources: 7 });
-        meter.sums().add(&Tensor::from(1.0), &Tensor::from(5.0));
+        let _ = meter.sums().add(&Tensor::from(1.0), &Tensor::from(5.0));
         let reading = meter.read().unwrap();
         assert_eq!((reading.tokens, reading.tokens.all()), (Counts { targets: 15, sources: 7 }, 22));
         let state = serde_json::to_string(&meter.state(&reading)).unwrap();

@@ -171,7 +171,12 @@ impl Batches for ShapesBatches {
         let [rows, length] = [[4, 8], [2, 16], [3, 5]][index as usize % 3];
         let values = (0..rows * length).map(|i| (i * 7 + index as i64) % 11).collect::<Vec<_>>();
         let array = HostArray { shape: vec![rows, length], values };
-        Ok(HostBatch { arrays: vec![array], target_tokens: (rows * length) as u64, source_tokens: 0, origin: Origin::default() })
+        Ok(HostBatch {
+            arrays: vec![array],
+            target_tokens: (rows * length) as u64,
+            source_tokens: 0,
+            origin: Origin::default(),
+        })
     }
 }
 

@@ -12,9 +12,10 @@ struct Cell {
     count: usize,
 }
 
-/// Of either side, what a step is, how many there are, and how many columns a batch has at most.
+/// Of either side, what a step is, how many there are, and how many columns a batch has at most; and how large batches are.
 #[derive(Debug, Clone, Copy)]
 struct Grid {
+    size: BatchSize,
     step: [usize; 2],
     steps: [usize; 2],
     bound: [usize; 2],
@@ -38,9 +39,10 @@ struct Split {
 
 impl Buckets<PairShape> {
     /// Buckets of the shapes that greedy splitting finds: from one bucket on, that bucket is split, at that length of a
-    /// side, where the most places are saved. They follow from the rows' lengths alone.
+    /// side, where the most places of batches are saved, those that fill a last batch up among them. They follow from the
+    /// rows' lengths and the batches' size alone.
     pub fn of_pairs(rows: &PairRows, size: BatchSize) -> Self {
-        let grid = Grid::of(rows);
+        let grid = Grid::of(rows, size);
         let mut shapes = grid.shapes(rows);
         shapes.sort_unstable_by_key(|(shape, _)| *shape);
         let mut buckets: Vec<Bucket<PairShape>> = shapes
@@ -67,10 +69,10 @@ impl Buckets<PairShape> {
 }
 
 impl Grid {
-    fn of(rows: &PairRows) -> Self {
+    fn of(rows: &PairRows, size: BatchSize) -> Self {
         let ((source, target), (m, n)) = (rows.longest(), rows.bound());
         let step = [source, target].map(step);
-        Self { step, steps: [source.div_ceil(step[0]), target.div_ceil(step[1])], bound: [m, n] }
+        Self { size, step, steps: [source.div_ceil(step[0]), target.div_ceil(step[1])], bound: [m, n] }
     }
 
     fn steps(&self, (source, target): PairShape) -> [usize; 2] {
@@ -80,6 +82,17 @@ impl Grid {
     /// The columns of so many steps.
     fn columns(&self, axis: usize, steps: usize) -> usize {
         (steps * self.step[axis]).min(self.bound[axis])
+    }
+
+    /// Rows of a batch of so many steps.
+    fn rows(&self, [source, target]: [usize; 2]) -> usize {
+        self.size.rows(self.columns(0, source).max(self.columns(1, target)))
+    }
+
+    /// The places of the batches of so many steps that hold `count` pairs.
+    fn places(&self, steps: [usize; 2], count: usize) -> usize {
+        let [source, target] = steps;
+        count.next_multiple_of(self.rows(steps)) * (self.columns(0, source) + self.columns(1, target))
     }
 
     /// The shapes that are chosen, each with its cells.
@@ -130,10 +143,9 @@ fn largest(cells: &[Cell]) -> [usize; 2] {
 /// Of all splits of these cells that save places the one that saves the most; of equal ones the first, sources before
 /// targets and short lengths before long ones.
 fn split(grid: &Grid, cells: &[Cell]) -> Option<Split> {
-    let places = |[source, target]: [usize; 2], count| count * (grid.columns(0, source) + grid.columns(1, target));
     let all = largest(cells);
     let count: usize = cells.iter().map(|cell| cell.count).sum();
-    let whole = places(all, count);
+    let whole = grid.places(all, count);
     let mut best: Option<Split> = None;
     for axis in [0, 1] {
         let lines = lines(cells, axis, all[axis]);
@@ -153,8 +165,8 @@ fn split(grid: &Grid, cells: &[Cell]) -> Option<Split> {
                 continue;
             }
             let shape = |along: usize, across: usize| if axis == 0 { [along, across] } else { [across, along] };
-            let with = places(shape(longest_before, before.1), before.0)
-                + places(shape(all[axis], behind[last + 1].1), behind[last + 1].0);
+            let with = grid.places(shape(longest_before, before.1), before.0)
+                + grid.places(shape(all[axis], behind[last + 1].1), behind[last + 1].0);
             let saved = whole.saturating_sub(with);
             if saved > best.map_or(0, |best| best.saved) {
                 best = Some(Split { axis, last, saved });

@@ -39,7 +39,7 @@ impl PairOrder {
         self.order.shapes()
     }
 
-    /// Rows and columns of the batches with the most rows · max(M, N), of these with the most places.
+    /// Rows and columns of the batches with the most rows · max(M, N), of these with the most places, of these the longest.
     pub fn largest(&self) -> (usize, PairShape) {
         let size = |(rows, (m, n)): &(usize, PairShape)| (rows * m.max(n), rows * (m + n));
         self.shapes().into_iter().max_by_key(size).unwrap_or((1, self.rows.longest()))

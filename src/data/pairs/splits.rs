@@ -58,8 +58,7 @@ enum Choice<'a> {
 impl PairSplits {
     /// The pairs with their splits' names, in order.
     pub fn named(&self) -> impl Iterator<Item = (Split, &PairSplit)> {
-        let splits =
-            [(Split::Train, &self.train), (Split::Validation, &self.validation), (Split::Test, &self.test)];
+        let splits = [(Split::Train, &self.train), (Split::Validation, &self.validation), (Split::Test, &self.test)];
         splits.into_iter().filter_map(|(name, split)| Some((name, split.as_ref()?)))
     }
 
@@ -199,12 +198,7 @@ fn fields(prepared: &Prepared, options: &DataOptions, shapes: &[Shape]) -> Resul
     }
 }
 
-fn load_dataset(
-    prepared: &Prepared,
-    options: &DataOptions,
-    shapes: &[Shape],
-    wanted: &[&str],
-) -> Result<PairSplits> {
+fn load_dataset(prepared: &Prepared, options: &DataOptions, shapes: &[Shape], wanted: &[&str]) -> Result<PairSplits> {
     let fields = fields(prepared, options, shapes)?;
     let card = prepared.card();
     let mut splits = PairSplits::of(|_, split| {
@@ -258,3 +252,6 @@ fn references_of(record: &Record) -> Vec<String> {
         Record::Text(_) | Record::Labelled(_) => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,7 +177,10 @@ impl Lesson<'_> {
         if options.kind != TokenizerKind::Char {
             let megabytes = shares.iter().map(|(text, bytes)| text.bytes().min(*bytes)).sum::<u64>() as f64 / 1e6;
             let name = serde_json::to_value(options.kind)?;
-            tracing::info!("training a {} tokenizer on {megabytes:.1} MB of the train split", name.as_str().unwrap_or(""));
+            tracing::info!(
+                "training a {} tokenizer on {megabytes:.1} MB of the train split",
+                name.as_str().unwrap_or("")
+            );
         }
         let total = shares.iter().map(|(text, _)| text.bytes_on_disk()).sum();
         let (progress, bar) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(LateBar::bytes("reading", total))));
@@ -303,7 +306,10 @@ mod tests {
             });
             assert!(joint.tokenizer().is_ok() && separate.tokenizer().is_err());
             let message = separate.check_joint(true).unwrap_err().to_string();
-            assert!(message.contains("a vocabulary for sources and one for targets; expected one for both"), "{message}");
+            assert!(
+                message.contains("a vocabulary for sources and one for targets; expected one for both"),
+                "{message}"
+            );
             let message = joint.check_joint(false).unwrap_err().to_string();
             assert!(message.ends_with("expected one for each, as tokenizer.joint = false"), "{message}");
             let (of_source, of_target) = (separate.tokenizers.source(), separate.tokenizers.target());
@@ -319,7 +325,10 @@ mod tests {
         let lesson = Lesson { options: &options, special: &special, texts: Texts::Pair(&source, &target) };
         let other = Lesson { options: &TokenizerOptions { joint: false, ..options.clone() }, ..lesson };
         fs::copy(other.path(&kept).unwrap(), lesson.path(&kept).unwrap()).unwrap();
-        StoredTokenizer::prepare_pair(&options, &special, (&source, &target), &kept).unwrap().check_joint(true).unwrap();
+        StoredTokenizer::prepare_pair(&options, &special, (&source, &target), &kept)
+            .unwrap()
+            .check_joint(true)
+            .unwrap();
     }
 
     #[test]

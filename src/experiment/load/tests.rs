@@ -70,7 +70,7 @@ fn unknown_keys_name_line_key_and_what_was_expected() {
     assert!(error(&format!("\"model.heads\" = 4\n{LEAST}"), &[]).starts_with("x.toml:1: \"model.heads\": unknown key"));
     assert_eq!(
         error(LEAST, &["tokenizer.knid=byte"]),
-        "--set tokenizer.knid=byte: unknown key; did you mean \"kind\"? expected kind, vocab_size, sample_bytes, min_frequency"
+        "--set tokenizer.knid=byte: unknown key; did you mean \"kind\"? expected kind, vocab_size, sample_bytes, min_frequency, joint"
     );
 }
 

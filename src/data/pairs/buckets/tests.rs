@@ -55,10 +55,11 @@ fn every_pair_is_in_one_batch_that_holds_it() {
 }
 
 /// What splitting one bucket saves, by every split tried.
-fn best(columns: &[(usize, usize)]) -> usize {
+fn best(columns: &[(usize, usize)], size: BatchSize) -> usize {
     let shape = |part: &[(usize, usize)]| {
         let up = |of: &dyn Fn(&(usize, usize)) -> usize| part.iter().map(of).max().unwrap_or(1).next_multiple_of(8);
-        part.len() * (up(&|columns| columns.0) + up(&|columns| columns.1))
+        let (m, n) = (up(&|columns| columns.0), up(&|columns| columns.1));
+        part.len().next_multiple_of(size.rows(m.max(n))) * (m + n)
     };
     let side = |columns: &(usize, usize), axis: usize| if axis == 0 { columns.0 } else { columns.1 };
     let mut least = shape(columns);
@@ -75,35 +76,39 @@ fn best(columns: &[(usize, usize)]) -> usize {
 
 #[test]
 fn a_split_saves_as_much_as_any() {
-    for count in [2, 5, 17, 60, 200] {
-        for begin in [0, 31, 400] {
+    for size in [BatchSize::Rows(1), BatchSize::Rows(5), BatchSize::Tokens(400)] {
+        for (count, begin) in [(2, 0), (5, 31), (17, 400), (60, 0), (200, 31)] {
             let columns = many(begin + count).split_off(begin);
             let rows = rows(&columns, 200);
-            let grid = Grid::of(&rows);
+            let grid = Grid::of(&rows, size);
             let found = split(&grid, &cells(&grid, &rows)).map_or(0, |split| split.saved);
-            assert_eq!(found, best(&columns), "{columns:?}");
+            assert_eq!(found, best(&columns, size), "{columns:?}");
         }
     }
 }
 
 #[test]
 fn few_lengths_have_few_shapes() {
-    let shapes = |columns: &[(usize, usize)], bound| {
-        let buckets = Buckets::of_pairs(&rows(columns, bound), BatchSize::Tokens(64));
+    let shapes = |columns: &[(usize, usize)], bound, size| {
+        let buckets = Buckets::of_pairs(&rows(columns, bound), size);
         Vec::from_iter(buckets.all().iter().map(|bucket| (bucket.shape, bucket.rows, bucket.members.clone())))
     };
-    assert_eq!(shapes(&[(3, 5), (8, 1)], 100), [((8, 8), 8, vec![0, 1])]);
-    assert_eq!(shapes(&[(3, 5), (4, 1)], 5), [((5, 5), 12, vec![0, 1])]);
-    let found = shapes(&[(3, 5), (30, 1), (3, 40), (8, 8)], 100);
-    assert_eq!(found, [((8, 8), 8, vec![0, 3]), ((8, 40), 1, vec![2]), ((32, 8), 2, vec![1])]);
+    assert_eq!(shapes(&[(3, 5), (8, 1)], 100, BatchSize::Tokens(16)), [((8, 8), 2, vec![0, 1])]);
+    assert_eq!(shapes(&[(3, 5), (4, 1)], 5, BatchSize::Tokens(64)), [((5, 5), 12, vec![0, 1])]);
+    let four = [(3, 5), (30, 1), (3, 40), (8, 8)];
+    let found = shapes(&four, 100, BatchSize::Rows(1));
+    assert_eq!(found, [((8, 8), 1, vec![0, 3]), ((8, 40), 1, vec![2]), ((32, 8), 1, vec![1])]);
+    let found = shapes(&four, 100, BatchSize::Tokens(400));
+    assert_eq!(found, [((32, 40), 10, vec![0, 1, 2, 3])], "one batch is less than two");
 }
 
 #[test]
 fn the_largest_batch_is_that_with_the_longest_side_times_rows() {
-    let rows = rows(&[(8, 8), (24, 8), (8, 40), (16, 16)], 100);
+    let columns = [vec![(8, 8); 6], vec![(24, 8); 2], vec![(8, 40)], vec![(16, 16); 3]].concat();
+    let rows = rows(&columns, 100);
     let order = PairOrder::new(rows, BatchSize::Tokens(48), 1);
     assert_eq!(order.shapes(), [(6, (8, 8)), (1, (8, 40)), (3, (16, 16)), (2, (24, 8))]);
-    assert_eq!(order.largest(), (6, (8, 8)));
+    assert_eq!(order.largest(), (3, (16, 16)), "of equal ones the longest");
 }
 
 #[test]

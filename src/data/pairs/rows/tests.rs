@@ -65,7 +65,10 @@ fn training_leaves_pairs_out() {
     let pairs = Lengths { pairs: 4, empty: 1, ..Lengths::default() };
     assert_eq!(found(Limits { train: train(false, None), ..WIDE }), (vec![0, 1, 3], pairs));
     let cut = Limits { source: 3, ..WIDE };
-    assert_eq!(found(Limits { train: train(false, None), ..cut }), (vec![0, 1, 3], Lengths { cut_sources: 1, ..pairs }));
+    assert_eq!(
+        found(Limits { train: train(false, None), ..cut }),
+        (vec![0, 1, 3], Lengths { cut_sources: 1, ..pairs })
+    );
     assert_eq!(found(Limits { train: train(true, None), ..cut }), (vec![1, 3], Lengths { too_long: 1, ..pairs }));
     // 4 to 2, 1 to 3, 3 to 4.
     assert_eq!(found(Limits { train: train(false, Some(1.9)), ..WIDE }), (vec![3], Lengths { ratio: 2, ..pairs }));
