@@ -12,7 +12,7 @@ use synth::model::vocabulary_loss::Loss;
 use synth::parameters::{Init, Parameters};
 use synth::runs::Split;
 use synth::tasks::feed::{HostArray, HostBatch, Origin};
-use synth::tasks::{Batches, Evaluation, Request, Task};
+use synth::tasks::{Batches, Evaluation, MicroBatch, Request, Task};
 use synth::train::meter::{Meter, MeterState};
 use synth::train::optimizer::Optimizer;
 use synth::train::options::OptimizerOptions;
@@ -197,8 +197,8 @@ impl Task for Shapes {
         1
     }
 
-    fn largest_micro_batch(&self) -> (u64, u64) {
-        (4, 8)
+    fn largest_micro_batch(&self) -> MicroBatch {
+        MicroBatch { rows: 4, source: 0, target: 8 }
     }
 
     fn loss(&self, arrays: &[Tensor], _: Pass<'_>) -> anyhow::Result<Loss> {
@@ -208,8 +208,8 @@ impl Task for Shapes {
         Ok(Loss::plain(logits.cross_entropy_loss(&targets, None::<Tensor>, Reduction::Sum, -100, 0.0)))
     }
 
-    fn metric_names(&self) -> &'static [&'static str] {
-        &[]
+    fn metric_names(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     fn evaluate(&self, _: Split, _: Request<'_>) -> anyhow::Result<Option<Evaluation>> {
