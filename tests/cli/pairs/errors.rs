@@ -113,7 +113,7 @@ fn datasets_of_another_shape() {
     place.succeeds(&format!("{} --run pairs --quiet", train("translation", "pairs")));
     place.succeeds(&format!("{} --run talks --quiet --set data.history_turns=1", train("dialogue", "talks")));
     place.fails(&format!("{} --set data.persona=true", train("dialogue", "pairs")), 2, &["data.persona", "pairs"]);
-    place.fails("eval results/pairs/pairs", 2, &["the data of this run has no validation split"]);
+    place.fails("eval results/pairs/pairs", 2, &["no validation split", "data.validation='[\"SOURCE\", \"TARGET\"]'"]);
 }
 
 #[test]

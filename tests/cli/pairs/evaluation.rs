@@ -84,6 +84,10 @@ fn compare(place: &Place, record: &Value, names: &str) {
 fn decoding_and_measuring_may_change_and_nothing_else() {
     let place = with_learned(100, FP64);
     let eval = |more: &str| place.succeeds(&format!("eval {RUN} --split test --json --quiet {more}")).json();
+    place.succeeds("train tiny.toml --quiet");
+    for set in ["decode.beam=1", "task.lowercase=true"] {
+        place.fails(&format!("eval results/tiny/vanilla-s1 --set {set}"), 2, &["takes other data only"]);
+    }
     let own = eval("");
     let greedy = eval("--set decode.beam=1");
     for same in ["loss", "tokens", "perplexity", "checkpoint"] {
