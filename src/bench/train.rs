@@ -47,7 +47,8 @@ pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
     let optimizer = Optimizer::new(task.parameters(), &cell.optimizer, cell.train.precision.compute())?;
     let ema = Ema::new(task.parameters(), cell.train.ema)?;
     let mut meter = Meter::new(device, MeterState::start(objective));
-    let mut stepper = Stepper::new(update(cell, task.as_ref(), (&optimizer, ema.as_ref())), course(cell), device, !cell.eager)?;
+    let mut stepper =
+        Stepper::new(update(cell, task.as_ref(), (&optimizer, ema.as_ref())), course(cell), device, !cell.eager)?;
     let mut updates = Loaded { stepper: &mut stepper, meter: &mut meter, device };
     let loaded = cell.timing.measure(&mut updates)?;
     let mut updates = Resident(updates);

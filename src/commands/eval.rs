@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 /// Measures a trained model on a split.
 pub fn run(arguments: &EvalArguments) -> Result<()> {
-    let free = |set: &&String| ["data.", "decode.", "task.bleu_tokenize", "task.lowercase"].iter().any(|key| set.starts_with(key));
+    let free = |set: &&String| {
+        ["data.", "decode.", "task.bleu_tokenize", "task.lowercase"].iter().any(|key| set.starts_with(key))
+    };
     if let Some(other) = arguments.set.iter().find(|set| !free(set)) {
         refuse!(
             "--set {other}: a trained model takes other data, decoding and ways to measure only, expected a key such as \
@@ -75,7 +77,8 @@ fn evaluate(task: &dyn Task, split: Split, compute: tch::Kind, signals: &Signals
         bar.get_or_init(|| Bar::new(split.name(), total, 0)).set(done);
         signals.stop().is_none()
     };
-    let evaluation = task.evaluate(split, Request { compute, max_batches: 0, predictions: true, generate: true, watch })?;
+    let evaluation =
+        task.evaluate(split, Request { compute, max_batches: 0, predictions: true, generate: true, watch })?;
     evaluation.ok_or_else(|| {
         let signal = signals.stop().unwrap_or_default();
         let message = format!("stopped by {}: the evaluation is given up, nothing was written", signals::name(signal));

@@ -138,7 +138,9 @@ pub fn keep(kind: TaskKind) -> Keep {
 fn check_vocabularies(experiment: &Experiment, tokenizer: &StoredTokenizer) -> Result<()> {
     let joint = matches!(tokenizer.tokenizers, Tokenizers::Joint(_));
     if experiment.model.share_embeddings == Some(true) && !joint {
-        refuse!("model.share_embeddings: sources and targets have vocabularies of their own; expected tokenizer.joint = true");
+        refuse!(
+            "model.share_embeddings: sources and targets have vocabularies of their own; expected tokenizer.joint = true"
+        );
     }
     Ok(())
 }

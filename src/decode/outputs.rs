@@ -58,7 +58,8 @@ impl<'a> OutputGenerator<'a> {
         options: &'a DecodeOptions,
         compute: Kind,
     ) -> Result<Self> {
-        let special = |special, name| tokenizer.special(special).with_context(|| format!("the run's tokenizer has no {name}"));
+        let special =
+            |special, name| tokenizer.special(special).with_context(|| format!("the run's tokenizer has no {name}"));
         let (begin, end) = (special(Special::Begin, "<s>")?, special(Special::End, "</s>")?);
         let excluded = tokenizer.unknown().into_iter().collect();
         Ok(Self { model, compute, options, begin, end, excluded })

@@ -32,7 +32,8 @@ impl Outputs {
         evaluation: &mut Evaluation,
     ) -> Result<()> {
         self.written.sort_by_key(|(row, _)| *row);
-        let lines: Vec<String> = self.written.iter().map(|(_, output)| line(&tokenizer.decode(&output.tokens))).collect();
+        let lines: Vec<String> =
+            self.written.iter().map(|(_, output)| line(&tokenizer.decode(&output.tokens))).collect();
         let references: Vec<Vec<String>> =
             self.written.iter().map(|(row, _)| held_out.references(*row).to_vec()).collect();
         if let Some(metrics) = task.generation_metrics() {

@@ -204,10 +204,13 @@ impl Task for SequenceToSequence {
         }
         let batch = HostBatch::from(held_out.rows().batch(rows.iter().copied(), held_out.rows().longest())?);
         let device = self.parameters.device();
-        let tensor = |array: &HostArray| Tensor::from_slice(&array.values).view(array.shape.as_slice()).to_device(device);
+        let tensor =
+            |array: &HostArray| Tensor::from_slice(&array.values).view(array.shape.as_slice()).to_device(device);
         let arrays: Vec<Tensor> = batch.arrays.iter().map(tensor).collect();
         let watch = &mut |_| (request.watch)();
-        let Some(outputs) = best(&self.generator(request.compute)?, &arrays, rows.len(), watch)? else { return Ok(None) };
+        let Some(outputs) = best(&self.generator(request.compute)?, &arrays, rows.len(), watch)? else {
+            return Ok(None);
+        };
         let sample = |(row, output): (usize, Hypothesis)| Sample {
             row,
             prompt: held_out.source(row).to_string(),

@@ -21,9 +21,11 @@ impl Experiment {
         for (name, text) in texts {
             std::fs::write(folder.path().join(name), text).expect("a text is written");
         }
-        let mut toml = "name = \"independent\"\ntask.kind = \"language-modeling\"\n".to_owned();
-        if !keys.iter().any(|(key, _)| *key == "tokenizer.kind") {
-            toml += "tokenizer.kind = \"byte\"\n";
+        let mut toml = "name = \"independent\"\n".to_owned();
+        for (key, value) in [("task.kind", "\"language-modeling\""), ("tokenizer.kind", "\"byte\"")] {
+            if keys.iter().all(|(given, _)| *given != key) {
+                writeln!(toml, "{key} = {value}").expect("a String takes all");
+            }
         }
         for (key, value) in keys {
             writeln!(toml, "{key} = {value}").expect("a String takes all");

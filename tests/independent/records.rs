@@ -8,7 +8,7 @@ use crate::data::split_text;
 use crate::folder::RunFolder;
 use crate::kinds::Part;
 use crate::plan::Plan;
-use crate::random::RELATIVE;
+use crate::random::{is_embedding, is_relative};
 use crate::shapes::{Shapes, trained};
 
 /// Compares them with what follows from the run's configuration and texts.
@@ -22,12 +22,11 @@ pub fn check_records(run: &RunFolder, what: &str) {
     }
     let plan = Plan::new(&config, run.tokenizer().vocabulary_size());
     let shapes = plan.shapes();
-    let embedding = ["embedding.weight", "positions.weight", "output.weight"];
     for (part, expected) in [
         ("total", count(&shapes, |_| true)),
         ("trainable", count(&shapes, trained)),
-        ("attention", count(&shapes, |name| name.contains(".attention.") || name == RELATIVE)),
-        ("embedding", count(&shapes, |name| embedding.contains(&name))),
+        ("attention", count(&shapes, |name| name.contains("attention.") || is_relative(name))),
+        ("embedding", count(&shapes, is_embedding)),
     ] {
         assert_eq!(environment["parameters"][part], expected, "{what}: parameters, {part}");
     }
@@ -75,7 +74,8 @@ pub fn micro_batch(config: &Config, plan: &Plan) -> usize {
 fn forward_per_token(plan: &Plan, micro_batch: usize) -> f64 {
     let projects = |name: &str| match name {
         "embedding.weight" => plan.tied,
-        "positions.weight" | RELATIVE => false,
+        "positions.weight" => false,
+        _ if is_relative(name) => false,
         _ => name.ends_with(".weight") && !name.ends_with("norm.weight"),
     };
     let projections = count(&plan.shapes(), projects);

@@ -21,7 +21,7 @@ pub type Differences = BTreeMap<String, f64>;
 /// Repeats a run by an experiment, its own or one that is changed on purpose. Only losses, weights and what else the run
 /// wrote in float64 are compared.
 pub fn differences(run: &RunFolder, config: &Config) -> Differences {
-    let plan = Plan::new(config, run.tokenizer().vocabulary_size());
+    let plan = run.plan(config);
     let steps = config.required_count("train.steps");
     let (settings, objective) = (Settings::new(config, steps), Objective::new(config));
     let mut state = State::new(run.tensors("step-0", "model"));

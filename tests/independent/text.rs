@@ -25,3 +25,10 @@ fn draws(seed: u64) -> impl FnMut(usize) -> usize {
         (state >> 33) as usize % below
     }
 }
+
+/// So many lines of one word to so many.
+pub fn lines(seed: u64, count: usize, words: usize) -> String {
+    let mut draw = draws(seed);
+    let mut line = || (0..1 + draw(words)).map(|_| WORDS[draw(WORDS.len()).min(draw(WORDS.len()))]).collect::<Vec<_>>();
+    (0..count).map(|_| line().join(" ") + "\n").collect()
+}

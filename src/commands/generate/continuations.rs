@@ -1,9 +1,9 @@
 //! Continuations of prompts by a language model.
 
+use crate::cli::GenerateArguments;
 use crate::commands::output::{print_json, print_whole};
 use crate::commands::trained::Trained;
 use crate::commands::{prompts, setup};
-use crate::cli::GenerateArguments;
 use crate::data::options::RowKind;
 use crate::data::tokenizer::{Special, Tokenizer};
 use crate::decode::{Generator, Request, Sampling};

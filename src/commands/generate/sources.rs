@@ -61,7 +61,8 @@ impl SourceReader<'_> {
 /// Sources as tensors on `device`: int64 `[batch, M]`, filled up with 0, and their lengths.
 pub fn tensors(sources: &[&SourceTokens], device: Device) -> (Tensor, Tensor) {
     let longest = sources.iter().map(|source| source.ids.len()).max().unwrap_or(1);
-    let filled = |source: &&SourceTokens| source.ids.iter().copied().chain(std::iter::repeat(0)).take(longest).collect();
+    let filled =
+        |source: &&SourceTokens| source.ids.iter().copied().chain(std::iter::repeat(0)).take(longest).collect();
     let tokens: Vec<Vec<i64>> = sources.iter().map(filled).collect();
     let tokens = Tensor::from_slice(&tokens.concat()).view([sources.len() as i64, longest as i64]);
     let lengths: Vec<i64> = sources.iter().map(|source| source.ids.len() as i64).collect();

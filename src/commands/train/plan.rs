@@ -1,11 +1,11 @@
 //! What a training will do, checked before any work starts.
 
 use super::initial::Initial;
-use crate::commands::setup;
-use crate::commands::texts::Texts;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::store::Pointer;
 use crate::cli::{DeviceChoice, TrainArguments};
+use crate::commands::setup;
+use crate::commands::texts::Texts;
 use crate::data::card::SPLITS;
 use crate::data::tokenizer::StoredTokenizer;
 use crate::decode::options::DecodeOptions;
