@@ -53,6 +53,13 @@ pub fn evaluated_with(run: &RunFolder, arguments: &[&str]) -> Value {
     json(&[&["eval", text(&run.path)], arguments].concat())
 }
 
+/// What `synth generate` writes for the lines of a text with these arguments.
+pub fn generated(run: &RunFolder, lines: &str, arguments: &[&str]) -> Value {
+    let file = run.path.with_extension("sources");
+    std::fs::write(&file, lines).expect("sources are written");
+    json(&[&["generate", text(&run.path), text(&file)], arguments].concat())
+}
+
 fn json(arguments: &[&str]) -> Value {
     // One thread each: the tests run side by side already.
     let mut command = cargo_bin_cmd!("synth");

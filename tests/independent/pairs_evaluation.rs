@@ -106,7 +106,7 @@ fn the_losses_of_hybrid_halves_agree() {
 
 fn check(keys: &[Key]) {
     let what = format!("{keys:?}");
-    let run = experiment(keys, 24, 5).train();
+    let run = experiment(keys, 24, [1, 5]).train();
     let bound = if run.config().text("train.precision") == Some("fp32") { 1e-6 } else { 1e-11 };
     let ours = measured(&run);
     let theirs = evaluated(&run, "last", "validation");

@@ -40,8 +40,8 @@ const COMMON: [Key; 22] = [
     ("train.eval_generate", "false"),
 ];
 
-/// An experiment of these keys over what all have, on so many train pairs of at most so many words a side.
-pub fn experiment(keys: &[Key], pairs: usize, words: usize) -> Experiment {
+/// An experiment of these keys over what all have, on so many train pairs of so many to so many words a side.
+pub fn experiment(keys: &[Key], pairs: usize, words: [usize; 2]) -> Experiment {
     let given = |key: &str| keys.iter().any(|(given, _)| *given == key);
     let size = ("train.batch_size", "3");
     let others = COMMON.iter().chain((!given("train.batch_tokens")).then_some(&size)).filter(|(key, _)| !given(key));
