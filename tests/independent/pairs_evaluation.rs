@@ -1,6 +1,7 @@
 //! A trained encoder-decoder reaches the loss and the accuracy here that synth says it has, whatever it is made of.
 
 use crate::bitext::pairs;
+use crate::buckets::evaluation;
 use crate::evaluation::near;
 use crate::experiment::evaluated;
 use crate::folder::{RunFolder, number};
@@ -143,4 +144,19 @@ fn measured(run: &RunFolder) -> Figures {
         }
     }
     Figures { tokens, loss: mean_loss(&model, &blocks), accuracy: right as f64 / tokens as f64, narrowest }
+}
+
+#[test]
+fn an_evaluation_in_training_reads_the_first_batches_of_pairs() {
+    let run =
+        experiment(&[("train.eval_batches", "2"), ("train.batch_size", "2"), ("model.max_length", "40")], 24, [1, 5])
+            .train();
+    let config = run.config();
+    let pairs = pairs(&run, &config, "validation");
+    let batches = evaluation(&config, &pairs);
+    assert!(batches.iter().any(|batch| batch.shape != batches[0].shape), "batches of unlike shapes");
+    let rows = batches[..2].iter().flat_map(|batch| &batch.rows);
+    let blocks: Vec<_> = rows.map(|row| pairs[*row].block()).collect();
+    let ours = mean_loss(&rebuilt(&run, &run.checkpoint("last"), |x| x), &blocks);
+    near(number(&run.rows("validation")[0], "loss"), ours, 1e-11, "two batches of the validation split");
 }

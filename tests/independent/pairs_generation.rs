@@ -1,5 +1,7 @@
 //! What synth writes for sources is what a plain search finds, which reads each hypothesis anew.
 
+use std::collections::HashSet;
+
 use crate::bitext::{bounds, cut, whole};
 use crate::evaluation::near;
 use crate::experiment::generated;
@@ -97,6 +99,8 @@ fn compare(run: &RunFolder, search: Search, arguments: &[&str], keys: &[Key]) {
     let lines = theirs["lines"].as_array().expect("a list of lines");
     let sources = sources(run);
     assert_eq!(lines.len(), sources.len(), "{keys:?}");
+    let probabilities: HashSet<String> = lines.iter().map(|line| line["outputs"][0].to_string()).collect();
+    assert!(probabilities.len() + 1 >= lines.len(), "{keys:?}: sources matter: {probabilities:?}");
     for (line, source) in lines.iter().zip(&sources) {
         let ours = search.outputs(&model, &tokenizer, source);
         let outputs = line["outputs"].as_array().expect("a list of outputs");

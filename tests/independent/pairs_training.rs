@@ -5,7 +5,7 @@ use crate::buckets::epoch;
 use crate::folder::RunFolder;
 use crate::logged::micro_batches;
 use crate::random::initial;
-use crate::repetition::differences;
+use crate::repetition::{Differences, differences};
 use crate::two_sides::experiment;
 use crate::variants::Key;
 
@@ -131,5 +131,87 @@ fn check_order(run: &RunFolder, keys: &[Key]) {
                 "{keys:?}, {index}, pair {place}"
             );
         }
+    }
+}
+
+#[test]
+fn updates_with_dropout_agree() {
+    // A fused kernel would take masks of its own.
+    check(&[
+        ("train.steps", "6"),
+        ("model.dropout", "0.2"),
+        ("model.activation_dropout", "0.3"),
+        ("attention.dropout", "0.1"),
+        ("attention.encoder", "\"random\""),
+        ("attention.decoder", "\"factorized-dense\""),
+        ("attention.cross", "\"factorized-random\""),
+        ("train.accumulate", "2"),
+    ]);
+    check(&[
+        ("train.steps", "6"),
+        ("model.dropout", "0.2"),
+        ("attention.encoder", "\"random+factorized-dense\""),
+        ("attention.decoder", "\"fixed-random\""),
+        ("attention.cross", "\"random+dense\""),
+    ]);
+    check(&[("train.steps", "6"), ("model.dropout", "0.2"), ("attention.dropout", "0.0")]);
+}
+
+#[test]
+fn an_encoder_decoder_agrees_with_no_other_choice() {
+    let relative: &[Key] = &[
+        ("train.steps", "5"),
+        ("data.long_records", "\"cut\""),
+        ("model.positions", "\"relative\""),
+        ("model.relative_buckets", "6"),
+        ("model.relative_distance", "9"),
+        ("model.tie_embeddings", "false"),
+        ("attention.encoder", "\"factorized-random+vanilla\""),
+        ("attention.cross", "\"random+vanilla\""),
+    ];
+    check_changed(
+        relative,
+        &[
+            ("task.kind", "\"dialogue\""),
+            ("data.max_source_length", "13"),
+            ("data.max_target_length", "13"),
+            ("model.encoder_layers", "1"),
+            ("model.decoder_layers", "1"),
+            ("model.norm", "\"rms\""),
+            ("model.norm_position", "\"post\""),
+            ("model.activation", "\"gelu\""),
+            ("model.relative_buckets", "5"),
+            ("model.relative_distance", "8"),
+            ("model.tie_embeddings", "true"),
+            ("attention.encoder", "\"vanilla\""),
+            ("attention.cross", "\"vanilla\""),
+            ("train.label_smoothing", "1e-4"),
+            ("optimizer.betas", "[0.90001, 0.98]"),
+        ],
+    );
+    let learned: &[Key] = &[
+        ("train.steps", "5"),
+        ("model.norm_position", "\"post\""),
+        ("attention.decoder", "\"random+dense\""),
+        ("attention.dense.bias", "true"),
+    ];
+    check_changed(
+        learned,
+        &[
+            ("model.positions", "\"sinusoidal\""),
+            ("model.positions", "\"none\""),
+            ("model.heads", "1"),
+            ("attention.decoder", "\"random\""),
+        ],
+    );
+}
+
+fn check_changed(keys: &[Key], others: &[Key]) {
+    let run = trained(keys);
+    let largest = |differences: &Differences| differences["loss"].max(differences["validation"]);
+    assert!(largest(&differences(&run, &run.config())) <= 1e-8, "{keys:?}");
+    for (key, other) in others {
+        let difference = largest(&differences(&run, &run.config().with(key, other)));
+        assert!(difference > 1e-8, "{key} = {other} would change the losses by {difference:e} only");
     }
 }
