@@ -105,6 +105,11 @@ fn cut(sizes: &Sizes, bucket: &Bucket) -> Vec<Batch> {
     batches.map(|rows| Batch { shape: bucket.shape, rows: rows.to_vec() }).collect()
 }
 
+/// The rows of a batch of this shape.
+pub fn rows_of_batch(config: &Config, shape: [usize; 2]) -> usize {
+    Sizes::new(config, &[shape]).rows(shape)
+}
+
 /// The batches of an epoch, in order.
 pub fn epoch(config: &Config, pairs: &[Pair], seed: u64, epoch: u64) -> Vec<Batch> {
     let (sizes, mut buckets) = buckets(config, &pairs.iter().map(Pair::lengths).collect::<Vec<_>>());

@@ -35,6 +35,7 @@ mod number;
 mod objective;
 mod optimizer;
 mod optimizers_training;
+mod pair_records;
 mod pairs;
 mod pairs_evaluation;
 mod pairs_generation;

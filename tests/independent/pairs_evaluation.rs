@@ -8,6 +8,7 @@ use crate::folder::{RunFolder, number};
 use crate::kinds::reported;
 use crate::measure::{first_choice, mean_loss};
 use crate::model::rebuilt;
+use crate::pair_records::check_pair_records;
 use crate::two_sides::{Factor, experiment, trainings};
 use crate::variants::Key;
 
@@ -120,6 +121,7 @@ fn check(keys: &[Key]) {
     near(number(&row, "loss"), ours.loss, bound, &what);
     near(number(&row, "accuracy"), ours.accuracy, 1e-12, &what);
     assert_eq!(run.metadata(&run.checkpoint("last"))["kind"], reported(&run.config()), "{what}");
+    check_pair_records(&run, &what);
 }
 
 /// The figures of a run's last checkpoint on its validation split.

@@ -63,9 +63,11 @@ fn updates_of_other_rules_agree() {
     ]);
     check(&[
         ("task.kind", "\"dialogue\""),
-        ("data.max_source_length", "8"),
+        ("data.max_source_length", "3"),
         ("model.decoder_layers", "1"),
         ("attention.cross", "\"factorized-dense\""),
+        ("tokenizer.kind", "\"word\""),
+        ("tokenizer.min_frequency", "1"),
         ("optimizer.kind", "\"sgd\""),
         ("optimizer.lr", "0.3"),
         ("optimizer.momentum", "0.9"),

@@ -79,13 +79,13 @@ fn forward_per_token(plan: &Plan, micro_batch: usize) -> f64 {
         _ => name.ends_with(".weight") && !name.ends_with("norm.weight"),
     };
     let projections = count(&plan.shapes(), projects);
-    let attention: f64 = plan.layers.iter().map(|parts| attention(plan, parts, micro_batch)).sum();
+    let attention: f64 = plan.layers.iter().map(|parts| attention(plan, parts, micro_batch, plan.max_length)).sum();
     2.0 * (projections as f64 + attention)
 }
 
-/// The products of one query with all keys, and of its weights with all values.
-fn attention(plan: &Plan, parts: &[Part], micro_batch: usize) -> f64 {
-    let pairs = plan.heads * plan.max_length;
+/// The products of one query with so many keys, and of its weights with as many values.
+pub fn attention(plan: &Plan, parts: &[Part], micro_batch: usize, keys: usize) -> f64 {
+    let pairs = plan.heads * keys;
     let read = parts.iter().any(|part| part.depends_on_the_input());
     let width = |part: &Part| match part {
         Part::Vanilla => plan.head_width as f64,
@@ -98,6 +98,7 @@ fn attention(plan: &Plan, parts: &[Part], micro_batch: usize) -> f64 {
     pairs as f64 * (plan.head_width as f64 + parts.iter().map(width).sum::<f64>())
 }
 
-fn count(shapes: &Shapes, counted: impl Fn(&str) -> bool) -> usize {
+/// The numbers in some tensors.
+pub fn count(shapes: &Shapes, counted: impl Fn(&str) -> bool) -> usize {
     shapes.iter().filter(|(name, _)| counted(name)).map(|(_, shape)| shape.iter().product::<usize>()).sum()
 }
