@@ -177,3 +177,6 @@ impl NextTokens for Rows<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
