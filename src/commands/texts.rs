@@ -2,7 +2,7 @@
 
 use super::setup::tokens_folder;
 use crate::data::datasets;
-use crate::data::pairs::{self, PairSplits};
+use crate::data::pairs::{self, PairSplit, PairSplits};
 use crate::data::record::Shape;
 use crate::data::splits::{self, Splits};
 use crate::data::tokenizer::StoredTokenizer;
@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 /// The texts of the splits that were asked for.
 pub enum Texts {
     /// Those of a language model.
-    Streams(Splits),
+    Streams(Box<Splits>),
     /// Those of a task with a source and a target.
-    Pairs(PairSplits),
+    Pairs(Box<PairSplits>),
 }
 
 /// The shapes of records that hold pairs for a task; none for one that reads single texts.
@@ -50,8 +50,8 @@ impl Texts {
     pub fn load(experiment: &Experiment, wanted: &[&str]) -> Result<Self> {
         let (data, root) = (&experiment.data, datasets::root());
         Ok(match shapes(experiment.task.kind) {
-            None => Self::Streams(splits::load(data, &root, wanted)?),
-            Some(shapes) => Self::Pairs(pairs::load(data, shapes, &root, wanted)?),
+            None => Self::Streams(splits::load(data, &root, wanted)?.into()),
+            Some(shapes) => Self::Pairs(pairs::load(data, shapes, &root, wanted)?.into()),
         })
     }
 
@@ -92,14 +92,18 @@ impl Texts {
     /// A refusal where there is no train split; a text from which nothing can be learned.
     pub fn tokenizer(&self, experiment: &Experiment) -> Result<StoredTokenizer> {
         let (options, folder) = (&experiment.tokenizer, tokens_folder());
-        match self {
-            Self::Streams(Splits { train: Some(train), .. }) => {
-                StoredTokenizer::prepare(options, corpus::special(&experiment.data), train, &folder)
-            }
-            Self::Pairs(PairSplits { train: Some(train), .. }) => {
-                StoredTokenizer::prepare_pair(options, &pair_corpus::SPECIAL, (&train.source, &train.target), &folder)
-            }
-            _ => refuse!("the data has no train split to learn from; it has {}", self.splits().join(", ")),
+        let made = match self {
+            Self::Streams(splits) => splits
+                .train
+                .as_ref()
+                .map(|train| StoredTokenizer::prepare(options, corpus::special(&experiment.data), train, &folder)),
+            Self::Pairs(splits) => splits.train.as_ref().map(|PairSplit { source, target, .. }| {
+                StoredTokenizer::prepare_pair(options, &pair_corpus::SPECIAL, (source, target), &folder)
+            }),
+        };
+        match made {
+            Some(made) => made,
+            None => refuse!("the data has no train split to learn from; it has {}", self.splits().join(", ")),
         }
     }
 }

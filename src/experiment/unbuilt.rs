@@ -97,10 +97,6 @@ mod tests {
             refused("[attention]\nlayers = [\"vanilla\", \"local\"]\n").unwrap().contains("\"local\" is not built")
         );
         assert!(refused("[attention]\ndecoder = \"fnet+vanilla\"\n").unwrap().contains("fnet is a layer of its own"));
-        assert_eq!(
-            refused("[model]\n\n[model.norm]\n\n[tokenizer]\njoint = true\n").unwrap(),
-            "x.toml:6: tokenizer.joint is not built yet; leave it out"
-        );
         assert_eq!(refused("[attention]\nkind = \"denes\"\n"), None);
         assert_eq!(refused("[attention]\nkind = \"random+vanilla\"\n"), None);
     }

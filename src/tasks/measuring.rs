@@ -15,10 +15,13 @@ pub struct Measuring {
     right: Tensor, // int64 scalar
 }
 
+/// Of a batch's arrays what is projected to the vocabulary, `[tokens, d_model]`, and the targets, int64 `[tokens]`.
+pub type Hidden<'a> = dyn Fn(&[Tensor], Pass<'_>) -> Result<(Tensor, Tensor)> + 'a;
+
 /// What a pass computes.
 pub struct Passes<'a> {
-    /// Of a batch's arrays what is projected to the vocabulary, `[tokens, d_model]`, and the targets, int64 `[tokens]`.
-    pub hidden: &'a dyn Fn(&[Tensor], Pass<'_>) -> Result<(Tensor, Tensor)>,
+    /// The model before its projection.
+    pub hidden: &'a Hidden<'a>,
     /// The table of the projection, `[vocabulary, d_model]`.
     pub output: &'a Tensor,
     /// The kind in which products are computed.

@@ -339,3 +339,30 @@ fn absurd_sizes_are_refused_and_not_overflowed() {
     let all = ["model.layers=9223372036854775807", "train.accumulate=9223372036854775807"];
     assert!(refused(&all).contains(too_large));
 }
+
+#[test]
+fn outputs_end_are_measured_and_have_embeddings() {
+    let pairs = ["task.kind=translation", "model.architecture=encoder-decoder"];
+    let read = |sets: &[&str]| read(LEAST, &[&pairs, sets].concat());
+    assert_eq!(
+        read(&["decode.max_length=3", "decode.min_length=4"]).unwrap_err(),
+        "--set decode.min_length=4: found 4, expected at most decode.max_length = 3"
+    );
+    assert_eq!(
+        read(&["train.best.metric=bleu", "train.eval_generate=false"]).unwrap_err(),
+        "--set train.best.metric=bleu: found \"bleu\", expected with train.eval_generate = true only"
+    );
+    let shared = read(&["tokenizer.joint=false", "model.share_embeddings=true"]).unwrap_err();
+    assert!(
+        shared.starts_with("--set model.share_embeddings=true: found true beside tokenizer.joint = false"),
+        "{shared}"
+    );
+    for allowed in [
+        &["decode.max_length=3", "decode.min_length=3"],
+        &["train.best.metric=accuracy", "train.eval_generate=false"],
+        &["tokenizer.joint=false", "model.share_embeddings=false"],
+    ] {
+        read(allowed).unwrap();
+    }
+    assert!(!read(&["tokenizer.joint=false"]).unwrap().shares_embeddings());
+}
