@@ -6,6 +6,7 @@ use super::texts::Texts;
 use super::trained::{Trained, Wanted};
 use crate::cli::{EvalArguments, SplitChoice};
 use crate::runs::{Environment, RunFolder, Split, atomic};
+use crate::tasks::options::TaskKind;
 use crate::tasks::{Evaluation, Request, Task};
 use crate::terminal::Bar;
 use crate::train::signals::{self, Signals};
@@ -15,18 +16,10 @@ use serde_json::{Value, json};
 
 /// Measures a trained model on a split.
 pub fn run(arguments: &EvalArguments) -> Result<()> {
-    let free = |set: &&String| {
-        ["data.", "decode.", "task.bleu_tokenize", "task.lowercase"].iter().any(|key| set.starts_with(key))
-    };
-    if let Some(other) = arguments.set.iter().find(|set| !free(set)) {
-        refuse!(
-            "--set {other}: a trained model takes other data, decoding and ways to measure only, expected a key such as \
-             data.validation, decode.beam or task.bleu_tokenize"
-        );
-    }
     let wanted = Wanted { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
     let trained = Trained::open(&arguments.run, &arguments.set, arguments.device, wanted)?;
     let Trained { folder, experiment, device, .. } = &trained;
+    check_settings(&arguments.set, experiment.task.kind)?;
     Texts::check(experiment)?;
     let split = match arguments.split {
         SplitChoice::Validation => Split::Validation,
@@ -42,7 +35,8 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
     let evaluation = panics::catch(|| {
         let task = setup::task(experiment, &texts, &tokenizer, *device)?;
         if !task.has(split) {
-            refuse!("the data of this run has no {} split; name one with --set data.{0}=FILE", split.name());
+            let files = if experiment.task.kind.has_sources() { "'[\"SOURCE\", \"TARGET\"]'" } else { "FILE" };
+            refuse!("the data of this run has no {} split; name one with --set data.{0}={files}", split.name());
         }
         trained.load_weights(task.parameters())?;
         evaluate(task.as_ref(), split, experiment.train.precision.compute(), &signals)
@@ -56,6 +50,22 @@ pub fn run(arguments: &EvalArguments) -> Result<()> {
     }
     atomic::write_json(&file, &record)?;
     report(arguments, folder, record, &evaluation)
+}
+
+/// Refuses settings of what was trained.
+fn check_settings(sets: &[String], kind: TaskKind) -> Result<()> {
+    let (free, what, such): (&[&str], _, _) = match kind.has_sources() {
+        false => (&["data."], "other data only", "data.validation"),
+        true => (
+            &["data.", "decode.", "task.bleu_tokenize=", "task.lowercase="],
+            "other data, decoding and ways to measure only",
+            "data.validation, decode.beam or task.bleu_tokenize",
+        ),
+    };
+    match sets.iter().find(|set| !free.iter().any(|key| set.starts_with(key))) {
+        Some(other) => refuse!("--set {other}: a trained model takes {what}, expected a key such as {such}"),
+        None => Ok(()),
+    }
 }
 
 /// Says so where a text of the split is not the one that the run began with.

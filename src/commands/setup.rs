@@ -17,10 +17,10 @@ use crate::parameters::Parameters;
 use crate::refuse;
 use crate::runs::{Environment, regular};
 use crate::tasks::Task;
-use crate::tasks::corpus::{Corpus, CorpusOptions};
+use crate::tasks::corpus::{self, Corpus, CorpusOptions};
 use crate::tasks::language_modeling::LanguageModeling;
 use crate::tasks::options::TaskKind;
-use crate::tasks::pair_corpus::{PairCorpus, PairCorpusOptions};
+use crate::tasks::pair_corpus::{self, PairCorpus, PairCorpusOptions};
 use crate::tasks::sequence_to_sequence::{self, SequenceToSequence, vocabularies};
 use crate::train::options::kept_numbers;
 use crate::train::state::ComputedOn;
@@ -53,11 +53,15 @@ pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
 
 /// The numbers of parameters, or the least of them: most vocabularies are not known before the text is read.
 pub fn least_size(experiment: &Experiment) -> Size {
-    let vocabulary = match experiment.tokenizer.kind {
+    let texts = match experiment.tokenizer.kind {
         TokenizerKind::Byte | TokenizerKind::Bpe => 256,
         TokenizerKind::Unigram | TokenizerKind::Word | TokenizerKind::Char => 1,
     };
-    let vocabularies = Vocabularies::alike(vocabulary, &experiment.model);
+    let special = match experiment.task.kind.has_sources() {
+        true => pair_corpus::SPECIAL.len(),
+        false => corpus::special(&experiment.data).len(),
+    };
+    let vocabularies = Vocabularies::alike(texts + special as i64, experiment.shares_embeddings());
     model_size(&experiment.model, &experiment.attention, vocabularies)
 }
 

@@ -64,6 +64,11 @@ impl Experiment {
         let named = run(&self.kind());
         if is_name(&named) { named } else { run("hybrid") }
     }
+
+    /// Whether sources and targets have one table of embeddings, where there are both.
+    pub fn shares_embeddings(&self) -> bool {
+        self.model.share_embeddings.unwrap_or(self.tokenizer.joint)
+    }
 }
 
 fn default_seed() -> u64 {

@@ -28,6 +28,7 @@ pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()>
     check_optimizer(experiment, origins)?;
     check_schedule(experiment, origins)?;
     check_batch(experiment, origins)?;
+    check_decode(experiment, origins)?;
     check_best(experiment, origins)
 }
 
@@ -159,6 +160,11 @@ fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         );
         return Err(origins.refusal_of(&["model.relative_buckets", "model.architecture"], what));
     }
+    if model.share_embeddings == Some(true) && !experiment.tokenizer.joint {
+        let what = "found true beside tokenizer.joint = false, with which sources and targets have vocabularies of their \
+                    own; expected beside tokenizer.joint = true only";
+        return Err(origins.refusal_of(&["model.share_embeddings", "tokenizer.joint"], what));
+    }
     let precision = experiment.train.precision;
     if model.residual_stream == ResidualStream::Bfloat16 && precision != Precision::Bf16 {
         let what = format!(
@@ -272,6 +278,18 @@ fn check_batch(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     }
 }
 
+/// Outputs that are to be longer than they may be would never end.
+fn check_decode(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let decode = &experiment.decode;
+    match decode.max_length {
+        Some(most) if decode.min_length > most => {
+            let what = format!("found {}, expected at most decode.max_length = {most}", decode.min_length);
+            Err(origins.refusal_of(&["decode.min_length", "decode.max_length"], what))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let train = &experiment.train;
     // What validation rows measure of any task, and of this one.
@@ -279,6 +297,10 @@ fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     if !metrics.contains(&train.best.metric.as_str()) {
         let what = format!("found {:?}, expected {}", train.best.metric, metrics.join(", "));
         return Err(origins.refusal("train.best.metric", what));
+    }
+    if !train.eval_generate && experiment.task.kind.generation_metric_names().contains(&train.best.metric.as_str()) {
+        let what = format!("found {:?}, expected with train.eval_generate = true only", train.best.metric);
+        return Err(origins.refusal_of(&["train.best.metric", "train.eval_generate"], what));
     }
     if experiment.data.train.is_none() || experiment.data.validation.is_some() {
         return Ok(());

@@ -62,9 +62,9 @@ impl Vocabularies {
         Self { source: tokens, target: tokens, shared: true }
     }
 
-    /// As many `tokens` on either side; without a word of `model.share_embeddings` they have one embedding.
-    pub fn alike(tokens: i64, model: &ModelOptions) -> Self {
-        Self { shared: model.share_embeddings.unwrap_or(true), ..Self::joint(tokens) }
+    /// As many `tokens` on either side, which may have one embedding.
+    pub fn alike(tokens: i64, shared: bool) -> Self {
+        Self { shared, ..Self::joint(tokens) }
     }
 }
 

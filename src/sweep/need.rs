@@ -52,7 +52,7 @@ pub fn vocabularies(experiment: &Experiment) -> Vocabularies {
         TokenizerKind::Bpe | TokenizerKind::Unigram => tokenizer.vocab_size.unwrap_or(8192),
         TokenizerKind::Word => tokenizer.vocab_size.unwrap_or(32_000),
     };
-    Vocabularies::alike(i64::from(tokens), &experiment.model)
+    Vocabularies::alike(i64::from(tokens), experiment.shares_embeddings())
 }
 
 /// Rows of a micro-batch.

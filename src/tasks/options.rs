@@ -81,6 +81,11 @@ impl TaskKind {
         }
     }
 
+    /// The names of what is measured of outputs alone.
+    pub fn generation_metric_names(self) -> &'static [&'static str] {
+        self.generation_set().map_or(&[], GenerationSet::names)
+    }
+
     /// The names of the task's own columns in `metrics.csv` that evaluations fill.
     pub fn metric_names(self) -> Vec<&'static str> {
         match self.generation_set() {

@@ -75,7 +75,13 @@ fn decode_options(arguments: &GenerateArguments, own: &DecodeOptions) -> DecodeO
 fn how(arguments: &GenerateArguments, options: &DecodeOptions) -> Result<How> {
     let more = &arguments.outputs;
     let wanted = u64::from(more.n_best.unwrap_or(1));
+    if let Some(most) = options.max_length.filter(|most| options.min_length > *most) {
+        refuse!("--min-tokens, --max-tokens: an output of at least {} tokens has more than {most}", options.min_length);
+    }
     let Some(draws) = arguments.first_of_draws() else {
+        if arguments.greedy && wanted > 1 {
+            refuse!("--n-best {wanted}: --greedy makes one output; give --beam {wanted} in its place");
+        }
         if wanted > options.beam {
             refuse!("--n-best {wanted}: beam search keeps {} hypotheses; give --beam {wanted}, too", options.beam);
         }
@@ -205,13 +211,16 @@ impl Counts {
 
     fn tell(&self, longest: usize) {
         if self.empty > 0 {
-            tracing::warn!("{} lines are empty, and so are their outputs", self.empty);
+            tracing::warn!("empty lines, whose outputs are empty, too: {}", self.empty);
         }
         if self.cut > 0 {
-            tracing::warn!("{} lines have more than the {longest} tokens that are read, and were cut", self.cut);
+            tracing::warn!("lines of more than the {longest} tokens that are read, which were cut: {}", self.cut);
         }
         if self.unended > 0 {
-            tracing::warn!("{} outputs reached their greatest length without an end (--max-tokens)", self.unended);
+            tracing::warn!(
+                "outputs that reached their greatest length without an end (--max-tokens): {}",
+                self.unended
+            );
         }
     }
 }

@@ -46,12 +46,13 @@ impl SourceReader<'_> {
         self.experiment.data.max_source_length.map_or(most, |own| own.min(most))
     }
 
-    /// A dialogue's line has a tab between turns; where no persona stands before them, the newest are kept as in training.
+    /// A line has a tab between the turns of a dialogue, where the model has learned from a dataset; where no persona stands before them, the newest are kept as in training.
     fn text(&self, line: &str) -> String {
-        if self.experiment.task.kind != TaskKind::Dialogue {
+        let data = &self.experiment.data;
+        // A line of a file is a source as it is, in training, too.
+        if self.experiment.task.kind != TaskKind::Dialogue || data.dataset.is_none() {
             return line.to_string();
         }
-        let data = &self.experiment.data;
         let turns: Vec<&str> = line.split('\t').collect();
         let kept = if data.persona || data.history_turns == 0 { turns.len() } else { data.history_turns };
         turns[turns.len().saturating_sub(kept)..].join("\n")

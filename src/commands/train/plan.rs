@@ -10,6 +10,7 @@ use crate::data::card::SPLITS;
 use crate::data::tokenizer::StoredTokenizer;
 use crate::decode::options::DecodeOptions;
 use crate::experiment::{self, Experiment, resume};
+use crate::metrics::tokenizers::Tokenizer;
 use crate::model::options::Architecture;
 use crate::refuse;
 use crate::runs::{Environment, Mode, RunFolder, Split, Status, Summary};
@@ -87,6 +88,10 @@ impl Plan {
         ];
         for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
             tracing::warn!("{key} has no effect: model.architecture = \"decoder\" has no encoder");
+        }
+        let task = &self.experiment.task;
+        if task.bleu_tokenize != Tokenizer::default() || task.lowercase {
+            tracing::warn!("task.bleu_tokenize and task.lowercase have no effect: there are no outputs to measure");
         }
         if self.experiment.decode != DecodeOptions::default() {
             tracing::warn!("[decode] has no effect: task.kind = \"language-modeling\" searches for no outputs");
