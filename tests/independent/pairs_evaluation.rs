@@ -1,7 +1,8 @@
 //! A trained encoder-decoder reaches the loss and the accuracy here that synth says it has, whatever it is made of.
 
-use crate::bitext::pairs;
+use crate::bitext::{Pair, pairs, texts, whole};
 use crate::buckets::evaluation;
+use crate::config::Config;
 use crate::evaluation::near;
 use crate::experiment::evaluated;
 use crate::folder::{RunFolder, number};
@@ -42,8 +43,8 @@ const FACTORS: [Factor; 11] = [
     ],
     &[
         &[("tokenizer.kind", "\"byte\"")],
-        &[("tokenizer.kind", "\"word\""), ("tokenizer.min_frequency", "2"), ("model.max_length", "7")],
-        &[("tokenizer.kind", "\"bpe\""), ("tokenizer.vocab_size", "300")],
+        &[("tokenizer.kind", "\"word\""), ("tokenizer.min_frequency", "2"), ("model.max_length", "5")],
+        &[("tokenizer.kind", "\"bpe\""), ("tokenizer.vocab_size", "300"), ("model.max_length", "7")],
     ],
     &[
         &[("tokenizer.joint", "true")],
@@ -122,6 +123,25 @@ fn check(keys: &[Key]) {
     near(number(&row, "accuracy"), ours.accuracy, 1e-12, &what);
     assert_eq!(run.metadata(&run.checkpoint("last"))["kind"], reported(&run.config()), "{what}");
     check_pair_records(&run, &what);
+    check_bounds(&run, &what);
+}
+
+/// Bounds change what is measured and, with its padding, what training reads.
+fn check_bounds(run: &RunFolder, what: &str) {
+    let config = run.config();
+    let (tokenizers, [sources, targets]) = (run.tokenizers(), texts(&config, "validation"));
+    let lines = sources.lines().zip(targets.lines()).enumerate();
+    let whole: Vec<_> = lines.map(|(line, (source, target))| whole(&tokenizers, line, source, target)).collect();
+    let measured = pairs(run, &config, "validation");
+    let cut = |of: fn(&Pair) -> usize| whole.iter().zip(&measured).any(|(whole, cut)| of(whole) > of(cut));
+    assert!(cut(|pair| pair.source.len()) && cut(|pair| pair.target.len()), "{what}: sources and targets are cut");
+    let read = |config: &Config| pairs(run, config, "train").len();
+    for (key, lax) in [("data.long_records", "\"cut\""), ("data.length_ratio", "1000.0")] {
+        let binds = key != "data.long_records" || config.text(key) == Some("skip");
+        if config.value(key).is_some() && binds {
+            assert!(read(&config) < read(&config.with(key, lax)), "{what}: {key} leaves pairs out");
+        }
+    }
 }
 
 /// The figures of a run's last checkpoint on its validation split.

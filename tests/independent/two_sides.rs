@@ -47,12 +47,13 @@ pub fn experiment(keys: &[Key], pairs: usize, words: [usize; 2]) -> Experiment {
     let others = COMMON.iter().chain((!given("train.batch_tokens")).then_some(&size)).filter(|(key, _)| !given(key));
     let keys: Vec<Key> = others.chain(keys).copied().collect();
     // An empty source, an empty target, and one of white space.
-    let text = |seed, pairs, more: &str| format!("{}{more}", lines(seed, pairs, words));
+    let text = |seed, pairs, words, more: &str| format!("{}{more}", lines(seed, pairs, words));
+    let longer = [words[0], words[1] + 3];
     let texts = [
-        ("train.source", text(21, pairs, "the cat\n\na I\nthe\n")),
-        ("train.target", text(22, pairs, "\nblue\n \nnaïve né\n")),
-        ("validation.source", text(23, 9, "\nthe unknown Ω\r\nto\n")),
-        ("validation.target", text(24, 9, "the\nword\r\n\n")),
+        ("train.source", text(21, pairs, words, "the cat\n\na I\nthe\n")),
+        ("train.target", text(22, pairs, words, "\nblue\n \nnaïve né\n")),
+        ("validation.source", text(23, 9, longer, "\nthe unknown Ω\r\nto\n")),
+        ("validation.target", text(24, 9, longer, "the\nword\r\n\n")),
     ];
     Experiment::new(&texts.each_ref().map(|(name, text)| (*name, text.as_str())), &keys)
 }
