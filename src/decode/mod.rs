@@ -13,6 +13,7 @@ pub mod sampling;
 #[cfg(test)]
 mod scripted;
 pub mod sequences;
+mod sources;
 
 pub use beam::{BeamRequest, beam_search};
 pub use draws::{SampleRequest, sample};
@@ -20,6 +21,6 @@ pub use generate::{Generator, Request, Session};
 pub use greedy::GreedyDecoder;
 pub use next_tokens::{Hypothesis, NextTokens, Rules};
 pub use options::{DecodeOptions, LengthFormula, Limits};
-pub use outputs::{Draws, OutputGenerator};
+pub use outputs::{How, OutputGenerator};
 pub use sampling::Sampling;
 pub use sequences::Sequences;

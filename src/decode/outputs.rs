@@ -5,12 +5,13 @@ use super::draws::{SampleRequest, sample};
 use super::next_tokens::{Hypothesis, NextTokens, Rules};
 use super::options::{DecodeOptions, Limits};
 use super::sampling::Sampling;
+use super::sources::{batches, tensors};
 use crate::attention::Pass;
 use crate::data::tokenizer::{Special, Tokenizer};
 use crate::model::EncoderDecoder;
 use crate::model::encoder_decoder::{EncoderDecoderState, Source};
 use anyhow::{Context, Result};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// Tokens that an output may have beyond its source's where `decode.max_length` does not say otherwise: tensor2tensor's
 /// `extra_length`.
@@ -27,17 +28,25 @@ pub struct OutputGenerator<'a> {
     excluded: Vec<u32>,
 }
 
-/// Draws instead of a search.
-#[derive(Debug, Clone)]
-pub struct Draws<'a> {
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// What draws derive from, with the numbers of source, sample and token.
-    pub seed: u64,
-    /// The sources' numbers.
-    pub numbers: &'a [u64],
-    /// Samples of each source.
-    pub samples: u64,
+/// How outputs are made.
+#[derive(Debug, Clone, Copy)]
+pub enum How {
+    /// By beam search.
+    Search {
+        /// Outputs of each source, the best first; no more than the beam.
+        wanted: usize,
+    },
+    /// By draws.
+    Draws {
+        /// How tokens are chosen.
+        sampling: Sampling,
+        /// What draws derive from, with the numbers of source, sample and token.
+        seed: u64,
+        /// The number of the first source.
+        first: u64,
+        /// Samples of each source, in order of their numbers.
+        samples: u64,
+    },
 }
 
 /// The model over the hypotheses of some sources.
@@ -65,67 +74,72 @@ impl<'a> OutputGenerator<'a> {
         Ok(Self { model, compute, options, begin, end, excluded })
     }
 
-    /// By source its `wanted` best outputs of a beam search, the best first; `None` once the watch, which is told of tokens
-    /// done, answered false. The output for a source without tokens of its own is empty.
+    /// The outputs for sources, each with its end, in their order: sources of like lengths go through the model together,
+    /// which changes no output. `None` once the watch, which is told before each step how many sources are done, answered
+    /// false. The output for a source without tokens of its own is empty.
     ///
     /// # Errors
     /// Sources longer than the model reads; logits that are not finite.
-    pub fn search(
+    pub fn outputs(
         &self,
-        source: Source<'_>,
-        wanted: usize,
+        sources: &[&[i64]],
+        how: &How,
         watch: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<Vec<Vec<Hypothesis>>>> {
-        let beam = self.beam();
-        let lengths = lengths(source)?;
-        let limits = self.limits(&lengths);
-        let request = BeamRequest {
-            beam,
-            wanted,
-            length_formula: self.options.length_formula,
-            length_penalty: self.options.length_penalty,
-            rules: self.rules(),
-            limits: &limits,
-            watch,
-        };
-        let found = beam_search(&mut self.rows(source, beam, &limits)?, request)?;
-        Ok(found.map(|outputs| emptied(outputs, &lengths)))
+        let lengths: Vec<usize> = sources.iter().map(|source| source.len()).collect();
+        let mut outputs = vec![Vec::new(); sources.len()];
+        let mut done = 0;
+        for batch in batches(&lengths, self.copies(how)) {
+            let members: Vec<&[i64]> = batch.iter().map(|&place| sources[place]).collect();
+            let Some(found) = self.of_batch(&batch, &members, how, &mut |_| watch(done))? else { return Ok(None) };
+            done += batch.len() as u64;
+            batch.into_iter().zip(found).for_each(|(place, found)| outputs[place] = found);
+        }
+        Ok(Some(outputs))
     }
 
-    /// The same, drawn: by source its samples, in order of their numbers.
-    ///
-    /// # Errors
-    /// As [`OutputGenerator::search`].
-    pub fn draw(
+    /// The outputs for the sources of one batch, whose places are given.
+    fn of_batch(
         &self,
-        source: Source<'_>,
-        draws: &Draws<'_>,
+        places: &[usize],
+        sources: &[&[i64]],
+        how: &How,
         watch: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<Vec<Vec<Hypothesis>>>> {
-        let lengths = lengths(source)?;
-        let limits = self.limits(&lengths);
-        let request = SampleRequest {
-            sampling: draws.sampling,
-            seed: draws.seed,
-            sentences: draws.numbers,
-            samples: 0..draws.samples,
-            rules: self.rules(),
-            limits: &limits,
-            watch,
+        let limits: Vec<Limits> = sources.iter().map(|source| self.limits(source.len())).collect();
+        let mut rows = self.rows(sources, self.copies(how), &limits)?;
+        let (rules, limits) = (self.rules(), &limits[..]);
+        let found = match how {
+            How::Search { wanted } => {
+                let DecodeOptions { length_formula, length_penalty, .. } = *self.options;
+                let beam = self.copies(how);
+                let request =
+                    BeamRequest { beam, wanted: *wanted, length_formula, length_penalty, rules, limits, watch };
+                beam_search(&mut rows, request)?
+            }
+            How::Draws { sampling, seed, first, samples } => {
+                let numbers: Vec<u64> = places.iter().map(|place| first + *place as u64).collect();
+                let (sampling, seed, samples) = (*sampling, *seed, 0..*samples);
+                let request = SampleRequest { sampling, seed, sentences: &numbers, samples, rules, limits, watch };
+                sample(&mut rows, request)?
+            }
         };
-        let found = sample(&mut self.rows(source, draws.samples as usize, &limits)?, request)?;
-        Ok(found.map(|outputs| emptied(outputs, &lengths)))
+        Ok(found.map(|outputs| emptied(outputs, sources)))
     }
 
-    /// Hypotheses of each source.
-    pub fn beam(&self) -> usize {
-        self.options.beam as usize
+    /// Hypotheses or samples of each source.
+    fn copies(&self, how: &How) -> usize {
+        match how {
+            How::Search { .. } => self.options.beam as usize,
+            How::Draws { samples, .. } => *samples as usize,
+        }
     }
 
-    fn rows(&self, source: Source<'_>, copies: usize, limits: &[Limits]) -> Result<Rows<'a>> {
+    fn rows(&self, sources: &[&[i64]], copies: usize, limits: &[Limits]) -> Result<Rows<'a>> {
         let _no_grad = tch::no_grad_guard();
         let pass = Pass::evaluation(self.compute);
-        let memory = self.model.encode(source, pass)?;
+        let (tokens, lengths) = tensors(sources, self.model.device());
+        let memory = self.model.encode(Source { tokens: &tokens, lengths: &lengths }, pass)?;
         let longest = limits.iter().map(|limits| limits.max).max().unwrap_or(0) as i64 + 1;
         let state = self.model.state(&memory, copies as i64, longest, pass)?;
         Ok(Rows { model: self.model, state, compute: self.compute })
@@ -141,26 +155,20 @@ impl<'a> OutputGenerator<'a> {
         }
     }
 
-    /// How long the outputs of sources of these lengths, ends included, may be.
-    fn limits(&self, lengths: &[i64]) -> Vec<Limits> {
+    /// How long the outputs for a source of this length, its end included, may be.
+    fn limits(&self, length: usize) -> Limits {
         let most = self.model.max_length() as usize - 1;
-        let of_source = |length: &i64| match (*length, self.options.max_length) {
+        match (length, self.options.max_length) {
             (1, _) => Limits { min: 0, max: 0 },
             (_, Some(_)) => self.options.limits(most),
-            (length, None) => self.options.limits(most.min(length as usize - 1 + EXTRA_LENGTH)),
-        };
-        lengths.iter().map(of_source).collect()
+            (length, None) => self.options.limits(most.min(length - 1 + EXTRA_LENGTH)),
+        }
     }
 }
 
-/// Tokens of each source, its end included.
-fn lengths(source: Source<'_>) -> Result<Vec<i64>> {
-    Ok(Vec::<i64>::try_from(source.lengths.to_device(Device::Cpu))?)
-}
-
 /// The outputs, those for sources of nothing but an end replaced: nothing was said, and nothing is to be.
-fn emptied(mut outputs: Vec<Vec<Hypothesis>>, lengths: &[i64]) -> Vec<Vec<Hypothesis>> {
-    for (outputs, _) in outputs.iter_mut().zip(lengths).filter(|(_, length)| **length == 1) {
+fn emptied(mut outputs: Vec<Vec<Hypothesis>>, sources: &[&[i64]]) -> Vec<Vec<Hypothesis>> {
+    for (outputs, _) in outputs.iter_mut().zip(sources).filter(|(_, source)| source.len() == 1) {
         outputs.fill(Hypothesis { tokens: Vec::new(), log_probability: 0.0, score: 0.0, ended: true });
     }
     outputs

@@ -8,30 +8,33 @@ use crate::decode::Hypothesis;
 use crate::metrics::generation::scores;
 use anyhow::Result;
 
-/// Outputs by the numbers of their rows.
-#[derive(Default)]
+/// The outputs for rows.
 pub struct Outputs {
     written: Vec<(usize, Hypothesis)>,
 }
 
 impl Outputs {
-    /// Takes the outputs for the rows of a batch.
-    pub fn take(&mut self, rows: &[usize], written: Vec<Hypothesis>) {
-        self.written.extend(rows.iter().copied().zip(written));
+    /// The outputs for rows of these numbers, one for each.
+    pub fn new(rows: Vec<usize>, outputs: impl Iterator<Item = Hypothesis>) -> Self {
+        Self { written: rows.into_iter().zip(outputs).collect() }
     }
 
-    /// Enters into `evaluation` what the outputs are, in the order of rows, and the task's metrics of them.
+    /// The rows' numbers and outputs.
+    pub fn into_rows(self) -> impl Iterator<Item = (usize, Hypothesis)> {
+        self.written.into_iter()
+    }
+
+    /// Enters into `evaluation` what the outputs are and the task's metrics of them.
     ///
     /// # Errors
     /// What a metric cannot measure.
     pub fn measure(
-        mut self,
+        self,
         task: &TaskOptions,
         tokenizer: &Tokenizer,
         held_out: &PairEvaluation,
         evaluation: &mut Evaluation,
     ) -> Result<()> {
-        self.written.sort_by_key(|(row, _)| *row);
         let lines: Vec<String> =
             self.written.iter().map(|(_, output)| line(&tokenizer.decode(&output.tokens))).collect();
         let references: Vec<Vec<String>> =

@@ -1,6 +1,6 @@
 //! Translation, summarization and dialogue: a target for each source.
 
-use super::feed::{Feed, HostArray, HostBatch, Packet};
+use super::feed::{Feed, HostBatch, Packet};
 use super::measuring::{Measuring, Passes};
 use super::options::TaskOptions;
 use super::outputs::Outputs;
@@ -11,7 +11,7 @@ use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
 use crate::data::pairs::{PairEvaluation, PairOrder};
 use crate::data::tokenizer::Tokenizers;
-use crate::decode::{DecodeOptions, Hypothesis, OutputGenerator};
+use crate::decode::{DecodeOptions, How, Hypothesis, OutputGenerator};
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::vocabulary_loss::Objective;
 use crate::metrics::perplexity::perplexity;
@@ -98,8 +98,20 @@ impl SequenceToSequence {
         Ok((hidden.flatten(0, 1), targets.view([-1])))
     }
 
-    fn generator(&self, compute: Kind) -> Result<OutputGenerator<'_>> {
-        OutputGenerator::new(&self.model, self.tokenizers.target(), &self.options.decode, compute)
+    /// The best outputs for the sources of these rows; `None` once the watch, which is told how many are done, answered
+    /// false.
+    fn outputs(
+        &self,
+        held_out: &PairEvaluation,
+        rows: Vec<usize>,
+        compute: Kind,
+        watch: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<Outputs>> {
+        let generator = OutputGenerator::new(&self.model, self.tokenizers.target(), &self.options.decode, compute)?;
+        let sources = rows.iter().map(|row| held_out.rows().source(*row)).collect::<Result<Vec<_>>>()?;
+        let sources: Vec<&[i64]> = sources.iter().map(Vec::as_slice).collect();
+        let found = generator.outputs(&sources, &How::Search { wanted: 1 }, watch)?;
+        Ok(found.map(|outputs| Outputs::new(rows, outputs.into_iter().flatten())))
     }
 }
 
@@ -162,20 +174,15 @@ impl Task for SequenceToSequence {
             compute: request.compute,
             choices: false,
         };
-        let generator = request.generate.then(|| self.generator(request.compute)).transpose()?;
-        let mut outputs = Outputs::default();
+        // Of the way outputs are the second half.
+        let all = if request.generate { 2 * wanted } else { wanted };
         let mut measuring = self.measuring.borrow_mut();
         measuring.begin()?;
-        let (mut done, mut tokens) = (0, 0);
-        while (request.watch)(done, wanted) {
+        let (mut done, mut tokens, mut rows) = (0, 0, Vec::new());
+        while (request.watch)(done, all) {
             let Some((fed, _)) = measuring.next(&mut feed, &passes)? else { break };
-            let Note { rows, target_tokens } = &fed.note;
-            tokens += target_tokens;
-            if let Some(generator) = &generator {
-                let watch = &mut |_| (request.watch)(done, wanted);
-                let Some(written) = best(generator, &fed.arrays, rows.len(), watch)? else { return Ok(None) };
-                outputs.take(rows, written);
-            }
+            tokens += fed.note.target_tokens;
+            rows.extend(fed.note.rows);
             done += 1;
         }
         if done < wanted {
@@ -189,7 +196,11 @@ impl Task for SequenceToSequence {
             metrics: BTreeMap::from([("accuracy".to_string(), right as f64 / tokens as f64)]),
             ..Default::default()
         };
-        if generator.is_some() {
+        if request.generate {
+            rows.sort_unstable();
+            let count = rows.len() as u64;
+            let watch = &mut |written| (request.watch)(wanted + written * wanted / count, all);
+            let Some(outputs) = self.outputs(held_out, rows, request.compute, watch)? else { return Ok(None) };
             outputs.measure(&self.options.task, self.tokenizers.target(), held_out, &mut evaluation)?;
         }
         Ok(Some(evaluation))
@@ -202,15 +213,8 @@ impl Task for SequenceToSequence {
         if rows.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let batch = HostBatch::from(held_out.rows().batch(rows.iter().copied(), held_out.rows().longest())?);
-        let device = self.parameters.device();
-        let tensor =
-            |array: &HostArray| Tensor::from_slice(&array.values).view(array.shape.as_slice()).to_device(device);
-        let arrays: Vec<Tensor> = batch.arrays.iter().map(tensor).collect();
         let watch = &mut |_| (request.watch)();
-        let Some(outputs) = best(&self.generator(request.compute)?, &arrays, rows.len(), watch)? else {
-            return Ok(None);
-        };
+        let Some(outputs) = self.outputs(held_out, rows, request.compute, watch)? else { return Ok(None) };
         let sample = |(row, output): (usize, Hypothesis)| Sample {
             row,
             prompt: held_out.source(row).to_string(),
@@ -218,7 +222,7 @@ impl Task for SequenceToSequence {
             tokens: output.tokens.len(),
             reference: held_out.references(row).first().cloned(),
         };
-        Ok(Some(rows.into_iter().zip(outputs).map(sample).collect()))
+        Ok(Some(outputs.into_rows().map(sample).collect()))
     }
 
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
@@ -248,17 +252,4 @@ fn packets(held_out: Arc<PairEvaluation>, count: u64) -> impl FnMut() -> Result<
         let note = Note { rows, target_tokens: batch.target_tokens as u64 };
         Ok(Some(Packet { header: Vec::new(), batch: batch.into(), note }))
     }
-}
-
-/// The best output for each of the first `rows` sources of a batch, the others being padding; `None` once the watch
-/// answered false.
-fn best(
-    generator: &OutputGenerator<'_>,
-    arrays: &[Tensor],
-    rows: usize,
-    watch: &mut dyn FnMut(u64) -> bool,
-) -> Result<Option<Vec<Hypothesis>>> {
-    let [tokens, lengths] = [0, 1].map(|place: usize| arrays[place].narrow(0, 0, rows as i64));
-    let found = generator.search(Source { tokens: &tokens, lengths: &lengths }, 1, watch)?;
-    Ok(found.map(|outputs| outputs.into_iter().flatten().collect()))
 }

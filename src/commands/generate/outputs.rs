@@ -1,14 +1,13 @@
 //! Outputs for source lines by a model of translation, summarization or dialogue.
 
 use super::printer::{Line, Printer};
-use super::sources::{SourceReader, SourceTokens, tensors};
+use super::sources::{SourceReader, SourceTokens};
 use crate::cli::GenerateArguments;
 use crate::commands::output::print_json;
 use crate::commands::trained::Trained;
 use crate::commands::{prompts, setup};
-use crate::decode::{DecodeOptions, Draws, Hypothesis, OutputGenerator, Sampling};
+use crate::decode::{DecodeOptions, How, Hypothesis, OutputGenerator, Sampling};
 use crate::exit::Interrupted;
-use crate::model::encoder_decoder::Source;
 use crate::refuse;
 use crate::tasks::pair_corpus;
 use crate::terminal::LateBar;
@@ -18,18 +17,6 @@ use serde_json::{Value, json};
 
 /// Lines that are ordered by length, written, and then printed together.
 const CHUNK: usize = 1024;
-/// Hypotheses that go through the model together.
-const HYPOTHESES: usize = 256;
-/// Tokens of the sources that are read together.
-const SOURCE_TOKENS: usize = 1 << 14;
-
-/// How outputs are made.
-enum How {
-    /// By a search, of which so many are printed.
-    Search(usize),
-    /// By draws, so many for each source.
-    Draws(Sampling, u64),
-}
 
 /// Writes outputs for lines with a trained model.
 ///
@@ -37,7 +24,8 @@ enum How {
 /// Refusals of options that do not fit one another; what the lines, the run or the model report.
 pub fn run(arguments: &GenerateArguments, trained: &Trained) -> Result<()> {
     let options = decode_options(arguments, &trained.experiment.decode);
-    let how = how(arguments, &options)?;
+    let seed = arguments.seed.unwrap_or(trained.experiment.seed);
+    let how = how(arguments, &options, seed)?;
     let stored = trained.tokenizer()?;
     let (source, target) = (stored.tokenizers.source(), stored.tokenizers.target());
     let end = pair_corpus::ids(&stored.tokenizers)?.source_end;
@@ -49,8 +37,7 @@ pub fn run(arguments: &GenerateArguments, trained: &Trained) -> Result<()> {
     let compute = trained.experiment.train.precision.compute();
     let generator = OutputGenerator::new(&model, target, &options, compute)?;
     let reader = SourceReader { tokenizer: source, end, experiment: &trained.experiment };
-    let seed = arguments.seed.unwrap_or(trained.experiment.seed);
-    let writer = Writer { generator, how, seed, trained, signals: &signals };
+    let writer = Writer { generator, how, signals: &signals };
     let mut printer = Printer::new(arguments, target, lines.len());
     if writer.write(&lines, &reader, &mut printer)? && arguments.json {
         print_json(&record(trained, &options, &writer, printer.into_lines()))?;
@@ -72,7 +59,7 @@ fn decode_options(arguments: &GenerateArguments, own: &DecodeOptions) -> DecodeO
     }
 }
 
-fn how(arguments: &GenerateArguments, options: &DecodeOptions) -> Result<How> {
+fn how(arguments: &GenerateArguments, options: &DecodeOptions, seed: u64) -> Result<How> {
     let more = &arguments.outputs;
     let wanted = u64::from(more.n_best.unwrap_or(1));
     if let Some(most) = options.max_length.filter(|most| options.min_length > *most) {
@@ -85,7 +72,7 @@ fn how(arguments: &GenerateArguments, options: &DecodeOptions) -> Result<How> {
         if wanted > options.beam {
             refuse!("--n-best {wanted}: beam search keeps {} hypotheses; give --beam {wanted}, too", options.beam);
         }
-        return Ok(How::Search(wanted as usize));
+        return Ok(How::Search { wanted: wanted as usize });
     };
     let of_search = [
         ("--beam", more.beam.is_some()),
@@ -101,15 +88,14 @@ fn how(arguments: &GenerateArguments, options: &DecodeOptions) -> Result<How> {
         top_k: arguments.top_k.map(|k| k as usize),
         top_p: arguments.top_p,
     };
-    Ok(How::Draws(sampling, u64::from(arguments.samples.unwrap_or(1))))
+    let samples = u64::from(arguments.samples.unwrap_or(1));
+    Ok(How::Draws { sampling, seed, first: 0, samples })
 }
 
 /// A model at work.
 struct Writer<'a> {
     generator: OutputGenerator<'a>,
     how: How,
-    seed: u64,
-    trained: &'a Trained,
     signals: &'a Signals,
 }
 
@@ -141,49 +127,16 @@ impl Writer<'_> {
         first: usize,
         progress: &mut LateBar,
     ) -> Result<Option<Vec<Vec<Hypothesis>>>> {
-        let mut outputs = vec![Vec::new(); sources.len()];
-        let mut done = 0;
-        for batch in self.batches(sources) {
-            let members: Vec<&SourceTokens> = batch.iter().map(|&place| &sources[place]).collect();
-            let (tokens, lengths) = tensors(&members, self.trained.device);
-            let source = Source { tokens: &tokens, lengths: &lengths };
-            let watch = &mut |_| self.signals.stop().is_none();
-            let found = match &self.how {
-                How::Search(wanted) => self.generator.search(source, *wanted, watch)?,
-                How::Draws(sampling, samples) => {
-                    let numbers: Vec<u64> = batch.iter().map(|place| (first + place) as u64).collect();
-                    let draws = Draws { sampling: *sampling, seed: self.seed, numbers: &numbers, samples: *samples };
-                    self.generator.draw(source, &draws, watch)?
-                }
-            };
-            let Some(found) = found else { return Ok(None) };
-            done += batch.len();
-            progress.set((first + done) as u64);
-            batch.into_iter().zip(found).for_each(|(place, found)| outputs[place] = found);
-        }
-        Ok(Some(outputs))
-    }
-
-    /// The places of sources in batches of like lengths.
-    fn batches(&self, sources: &[SourceTokens]) -> Vec<Vec<usize>> {
-        let copies = match &self.how {
-            How::Search(_) => self.generator.beam(),
-            How::Draws(_, samples) => *samples as usize,
+        let ids: Vec<&[i64]> = sources.iter().map(|source| source.ids.as_slice()).collect();
+        let how = match self.how {
+            How::Draws { sampling, seed, samples, .. } => How::Draws { sampling, seed, samples, first: first as u64 },
+            search => search,
         };
-        let rows = (HYPOTHESES / copies).max(1);
-        let mut order: Vec<usize> = (0..sources.len()).collect();
-        order.sort_by_key(|&place| sources[place].ids.len());
-        let mut batches: Vec<Vec<usize>> = Vec::new();
-        for place in order {
-            let fits = |batch: &&mut Vec<usize>| {
-                batch.len() < rows && (batch.len() + 1) * sources[place].ids.len() <= SOURCE_TOKENS
-            };
-            match batches.last_mut().filter(fits) {
-                Some(batch) => batch.push(place),
-                None => batches.push(vec![place]),
-            }
-        }
-        batches
+        let watch = &mut |done| {
+            progress.set(first as u64 + done);
+            self.signals.stop().is_none()
+        };
+        self.generator.outputs(&ids, &how, watch)
     }
 
     fn interrupted(&self, printer: &Printer<'_>) -> anyhow::Error {
@@ -234,10 +187,10 @@ fn record(trained: &Trained, options: &DecodeOptions, writer: &Writer<'_>, lines
         "weights": trained.weights.name(),
     });
     match &writer.how {
-        How::Search(_) => record["decode"] = serde_json::to_value(options).unwrap_or_default(),
-        How::Draws(sampling, samples) => {
+        How::Search { .. } => record["decode"] = serde_json::to_value(options).unwrap_or_default(),
+        How::Draws { sampling, seed, samples, .. } => {
             record["draws"] = json!({
-                "seed": writer.seed,
+                "seed": seed,
                 "temperature": sampling.temperature,
                 "top_k": sampling.top_k,
                 "top_p": sampling.top_p,

@@ -5,7 +5,6 @@ use crate::data::pairs::Keep;
 use crate::data::tokenizer::Tokenizer;
 use crate::experiment::Experiment;
 use crate::tasks::options::TaskKind;
-use tch::{Device, Tensor};
 
 /// A source as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,15 +56,4 @@ impl SourceReader<'_> {
         let kept = if data.persona || data.history_turns == 0 { turns.len() } else { data.history_turns };
         turns[turns.len().saturating_sub(kept)..].join("\n")
     }
-}
-
-/// Sources as tensors on `device`: int64 `[batch, M]`, filled up with 0, and their lengths.
-pub fn tensors(sources: &[&SourceTokens], device: Device) -> (Tensor, Tensor) {
-    let longest = sources.iter().map(|source| source.ids.len()).max().unwrap_or(1);
-    let filled =
-        |source: &&SourceTokens| source.ids.iter().copied().chain(std::iter::repeat(0)).take(longest).collect();
-    let tokens: Vec<Vec<i64>> = sources.iter().map(filled).collect();
-    let tokens = Tensor::from_slice(&tokens.concat()).view([sources.len() as i64, longest as i64]);
-    let lengths: Vec<i64> = sources.iter().map(|source| source.ids.len() as i64).collect();
-    (tokens.to_device(device), Tensor::from_slice(&lengths).to_device(device))
 }

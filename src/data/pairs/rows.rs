@@ -178,6 +178,18 @@ impl PairRows {
         self.tokens.iter().map(|[_, target]| u64::from(*target) + 1).sum()
     }
 
+    /// The source of a row, its end included.
+    ///
+    /// # Errors
+    /// A token file that cannot be read.
+    pub fn source(&self, row: usize) -> Result<Vec<i64>> {
+        let mut ids = Vec::new();
+        let ([begin, _], [tokens, _]) = (self.begins[row], self.tokens[row]);
+        self.source.read(begin..begin + u64::from(tokens), &mut ids)?;
+        ids.push(self.ids.source_end.into());
+        Ok(ids)
+    }
+
     /// The rows of these numbers, in this order, filled up to `shape`. Numbers from [`count`](Self::count) on are rows of
     /// padding.
     ///
@@ -201,8 +213,7 @@ impl PairRows {
         let ([source, target], (m, n)) = (self.begins[row], self.columns(row));
         let shape = batch.shape;
         ensure!(m <= shape.0 && n <= shape.1, "a row of {m} and {n} tokens in a batch of {} and {}", shape.0, shape.1);
-        self.source.read(source..source + m as u64 - 1, &mut batch.source)?;
-        batch.source.push(self.ids.source_end.into());
+        batch.source.extend(self.source(row)?);
         batch.lengths.push(m as i64);
         let first = batch.targets.len();
         self.target.read(target..target + n as u64 - 1, &mut batch.targets)?;

@@ -7,6 +7,7 @@ use crate::decode::LengthFormula;
 use crate::model::Vocabularies;
 use crate::model::options::{Architecture, ModelOptions, NormPosition, Positions};
 use crate::parameters::Parameters;
+use tch::Device;
 
 const KIND: Kind = Kind::Double;
 /// Ids of the tokenizer: the unknown character, four letters, begin and end.
@@ -49,28 +50,24 @@ fn tiny(kind: &str, seed: u64) -> Tiny {
     Tiny { tokenizer, model, _parameters: parameters }
 }
 
-/// Sources of letters, their ends behind them.
-fn sources(texts: &[&[i64]]) -> (Tensor, Tensor) {
-    let longest = texts.iter().map(|text| text.len() + 1).max().unwrap();
-    let row = |text: &&[i64]| {
-        text.iter().copied().chain([i64::from(END)]).chain(std::iter::repeat(0)).take(longest).collect()
-    };
-    let rows: Vec<Vec<i64>> = texts.iter().map(row).collect();
-    let lengths: Vec<i64> = texts.iter().map(|text| text.len() as i64 + 1).collect();
-    (Tensor::from_slice(&rows.concat()).view([texts.len() as i64, -1]), Tensor::from_slice(&lengths))
+/// A source of letters, its end behind them.
+fn source(text: &[i64]) -> (Tensor, Tensor) {
+    let ids = [text, &[i64::from(END)]].concat();
+    tensors(&[&ids], Device::Cpu)
 }
 
 impl Tiny {
     fn search(&self, options: &DecodeOptions, texts: &[&[i64]], wanted: usize) -> Vec<Vec<Hypothesis>> {
-        let (tokens, lengths) = sources(texts);
+        let sources: Vec<Vec<i64>> = texts.iter().map(|text| [text, &[i64::from(END)][..]].concat()).collect();
+        let sources: Vec<&[i64]> = sources.iter().map(Vec::as_slice).collect();
         let generator = OutputGenerator::new(&self.model, &self.tokenizer, options, KIND).unwrap();
-        generator.search(Source { tokens: &tokens, lengths: &lengths }, wanted, &mut |_| true).unwrap().unwrap()
+        generator.outputs(&sources, &How::Search { wanted }, &mut |_| true).unwrap().unwrap()
     }
 
     /// The logarithm of the probability that `id` follows.
     fn step(&self, text: &[i64], output: &[u32], id: u32) -> f64 {
         let _no_grad = tch::no_grad_guard();
-        let (tokens, lengths) = sources(&[text]);
+        let (tokens, lengths) = source(text);
         let inputs: Vec<i64> = std::iter::once(BEGIN).chain(output.iter().copied()).map(i64::from).collect();
         let inputs = Tensor::from_slice(&inputs).view([1, -1]);
         let source = Source { tokens: &tokens, lengths: &lengths };
@@ -81,7 +78,7 @@ impl Tiny {
     /// The logarithm of the probability of `output` and its end, by one pass over the whole.
     fn log_probability(&self, text: &[i64], output: &[u32]) -> f64 {
         let _no_grad = tch::no_grad_guard();
-        let (tokens, lengths) = sources(&[text]);
+        let (tokens, lengths) = source(text);
         let inputs: Vec<i64> = std::iter::once(BEGIN).chain(output.iter().copied()).map(i64::from).collect();
         let inputs = Tensor::from_slice(&inputs).view([1, -1]);
         let source = Source { tokens: &tokens, lengths: &lengths };
@@ -108,15 +105,16 @@ fn a_beam_as_wide_as_all_outputs_finds_the_best() {
         let tiny = tiny(kind, seed);
         for (formula, penalty) in [(LengthFormula::Gnmt, 0.6), (LengthFormula::Power, 1.0), (LengthFormula::Power, 0.0)]
         {
+            // At the last step all 64 outputs of three letters stand beside each other, with all that may follow them.
             let options = DecodeOptions {
                 beam: 400,
                 length_penalty: penalty,
                 length_formula: formula,
-                max_length: Some(4),
+                max_length: Some(3),
                 ..Default::default()
             };
             let text: &[i64] = &[1, 3, 2];
-            let mut best: Vec<(f64, Vec<u32>)> = all(4)
+            let mut best: Vec<(f64, Vec<u32>)> = all(3)
                 .into_iter()
                 .map(|output| {
                     let divisor = formula.divisor(output.len() + 1, penalty);
@@ -191,9 +189,9 @@ fn a_wider_beam_scores_no_lower_in_the_mean() {
 #[test]
 fn outputs_have_room_for_their_sources_and_more() {
     let tiny = tiny("vanilla", 2);
-    let limits = |options: &DecodeOptions, lengths: &[i64]| {
+    let limits = |options: &DecodeOptions, lengths: &[usize]| {
         let generator = OutputGenerator::new(&tiny.model, &tiny.tokenizer, options, KIND).unwrap();
-        generator.limits(lengths).iter().map(|limits| limits.max).collect::<Vec<_>>()
+        lengths.iter().map(|length| generator.limits(*length).max).collect::<Vec<_>>()
     };
     // The model reads 12 tokens, of which one begins; a source of an end alone has nothing.
     assert_eq!(limits(&DecodeOptions::default(), &[1, 2, 12]), [0, 11, 11]);
