@@ -121,6 +121,7 @@ fn record(trained: &Trained, split: Split, hashes: &[(String, String)], evaluati
         record["signature"][name] = signature.as_str().into();
     }
     if let Some(generation) = &evaluation.generation {
+        record["decode"] = serde_json::to_value(&trained.experiment.decode).unwrap_or_default();
         record["generation"] = serde_json::to_value(generation).unwrap_or_default();
     }
     if let Some(averaged) = chosen.averaged() {
@@ -153,5 +154,8 @@ fn report(arguments: &EvalArguments, folder: &RunFolder, mut record: Value, eval
     for (name, value) in &evaluation.metrics {
         print(&format!("  {name:<16} {value:.4}"))?;
     }
-    Ok(())
+    match &evaluation.generation {
+        Some(generation) => print(&format!("  outputs          {}", generation.told())),
+        None => Ok(()),
+    }
 }

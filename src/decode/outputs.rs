@@ -5,12 +5,13 @@ use super::draws::{SampleRequest, sample};
 use super::next_tokens::{Hypothesis, NextTokens, Rules};
 use super::options::{DecodeOptions, Limits};
 use super::sampling::Sampling;
-use super::sources::{batches, tensors};
+use super::sources::{HYPOTHESES, batches, tensors};
 use crate::attention::Pass;
 use crate::data::tokenizer::{Special, Tokenizer};
 use crate::model::EncoderDecoder;
 use crate::model::encoder_decoder::{EncoderDecoderState, Source};
 use anyhow::{Context, Result};
+use std::ops::Range;
 use tch::{Kind, Tensor};
 
 /// Tokens that an output may have beyond its source's where `decode.max_length` does not say otherwise: tensor2tensor's
@@ -29,7 +30,7 @@ pub struct OutputGenerator<'a> {
 }
 
 /// How outputs are made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum How {
     /// By beam search.
     Search {
@@ -44,8 +45,8 @@ pub enum How {
         seed: u64,
         /// The number of the first source.
         first: u64,
-        /// Samples of each source, in order of their numbers.
-        samples: u64,
+        /// The numbers of each source's samples.
+        samples: Range<u64>,
     },
 }
 
@@ -91,9 +92,13 @@ impl<'a> OutputGenerator<'a> {
         let mut done = 0;
         for batch in batches(&lengths, self.copies(how)) {
             let members: Vec<&[i64]> = batch.iter().map(|&place| sources[place]).collect();
-            let Some(found) = self.of_batch(&batch, &members, how, &mut |_| watch(done))? else { return Ok(None) };
+            for part in parts(how) {
+                let Some(found) = self.of_batch(&batch, &members, &part, &mut |_| watch(done))? else {
+                    return Ok(None);
+                };
+                batch.iter().zip(found).for_each(|(place, found)| outputs[*place].extend(found));
+            }
             done += batch.len() as u64;
-            batch.into_iter().zip(found).for_each(|(place, found)| outputs[place] = found);
         }
         Ok(Some(outputs))
     }
@@ -119,7 +124,7 @@ impl<'a> OutputGenerator<'a> {
             }
             How::Draws { sampling, seed, first, samples } => {
                 let numbers: Vec<u64> = places.iter().map(|place| first + *place as u64).collect();
-                let (sampling, seed, samples) = (*sampling, *seed, 0..*samples);
+                let (sampling, seed, samples) = (*sampling, *seed, samples.clone());
                 let request = SampleRequest { sampling, seed, sentences: &numbers, samples, rules, limits, watch };
                 sample(&mut rows, request)?
             }
@@ -131,7 +136,7 @@ impl<'a> OutputGenerator<'a> {
     fn copies(&self, how: &How) -> usize {
         match how {
             How::Search { .. } => self.options.beam as usize,
-            How::Draws { samples, .. } => *samples as usize,
+            How::Draws { samples, .. } => samples.clone().count(),
         }
     }
 
@@ -161,9 +166,24 @@ impl<'a> OutputGenerator<'a> {
         match (length, self.options.max_length) {
             (1, _) => Limits { min: 0, max: 0 },
             (_, Some(_)) => self.options.limits(most),
-            (length, None) => self.options.limits(most.min(length - 1 + EXTRA_LENGTH)),
+            (length, None) => {
+                let least = self.options.min_length.try_into().unwrap_or(most);
+                self.options.limits(most.min((length - 1 + EXTRA_LENGTH).max(least)))
+            }
         }
     }
+}
+
+/// The same, so few samples at a time that they go through the model together.
+fn parts(how: &How) -> Vec<How> {
+    let How::Draws { sampling, seed, first, samples } = how else { return vec![how.clone()] };
+    let part = |begin: u64| How::Draws {
+        sampling: *sampling,
+        seed: *seed,
+        first: *first,
+        samples: begin..samples.end.min(begin + HYPOTHESES as u64),
+    };
+    samples.clone().step_by(HYPOTHESES).map(part).collect()
 }
 
 /// The outputs, those for sources of nothing but an end replaced: nothing was said, and nothing is to be.

@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 /// Hypotheses that go through the model together.
-const HYPOTHESES: usize = 256;
+pub const HYPOTHESES: usize = 256;
 /// Tokens of the sources that are read together, padding included.
 const SOURCE_TOKENS: usize = 1 << 14;
 

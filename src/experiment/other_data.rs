@@ -7,8 +7,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// The keys of `[data]` that say how texts become rows, wherever they lie.
-const KEPT: [&str; 7] =
-    ["rows", "long_records", "max_source_length", "max_target_length", "length_ratio", "persona", "history_turns"];
+const KEPT: [&str; 5] = ["rows", "long_records", "max_source_length", "max_target_length", "length_ratio"];
 
 /// As [`load`](super::load), for the configuration of a trained run: a source of texts that `sets` name takes
 /// the place of the run's own, and the text of one split needs no train text beside it.

@@ -280,14 +280,16 @@ fn check_batch(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 
 /// Outputs that are to be longer than they may be would never end.
 fn check_decode(experiment: &Experiment, origins: &Provenance) -> Result<()> {
-    let decode = &experiment.decode;
-    match decode.max_length {
-        Some(most) if decode.min_length > most => {
-            let what = format!("found {}, expected at most decode.max_length = {most}", decode.min_length);
-            Err(origins.refusal_of(&["decode.min_length", "decode.max_length"], what))
+    let least = experiment.decode.min_length;
+    let most = (experiment.model.max_length as u64).saturating_sub(1);
+    let bounds = [("decode.max_length", experiment.decode.max_length), ("model.max_length - 1", Some(most))];
+    for (name, bound) in bounds {
+        if let Some(bound) = bound.filter(|bound| least > *bound) {
+            let what = format!("found {least}, expected at most {name} = {bound}");
+            return Err(origins.refusal_of(&["decode.min_length", "decode.max_length", "model.max_length"], what));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {

@@ -57,8 +57,8 @@ pub trait Task {
     /// The names of the task's own columns in `metrics.csv` that evaluations fill.
     fn metric_names(&self) -> Vec<&'static str>;
 
-    /// Measures a split without dropout. `request.watch` is called before each batch with the numbers of
-    /// batches done and in all; the evaluation is given up, with `None`, once it answers false.
+    /// Measures a split without dropout. `request.watch` is called before each batch, and each step of an
+    /// output, with how much is done and in all; the evaluation is given up, with `None`, once it answers false.
     ///
     /// # Errors
     /// A split that the data lacks.
@@ -155,6 +155,18 @@ pub struct Generation {
     pub mean_tokens: f64,
     /// Score of an output in the mean.
     pub mean_score: f64,
+}
+
+impl Generation {
+    /// In words, what is nothing left out.
+    pub fn told(&self) -> String {
+        let Self { outputs, empty_sources, cut_sources, unended, mean_tokens, .. } = self;
+        let counts =
+            [(empty_sources, "of empty sources"), (cut_sources, "sources were cut"), (unended, "without an end")];
+        let counts = counts.into_iter().filter(|(count, _)| **count > 0);
+        let counts: String = counts.map(|(count, what)| format!(", {count} {what}")).collect();
+        format!("{outputs}, of {mean_tokens:.1} tokens in the mean{counts}")
+    }
 }
 
 impl Evaluation {

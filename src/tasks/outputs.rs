@@ -35,18 +35,17 @@ impl Outputs {
         held_out: &PairEvaluation,
         evaluation: &mut Evaluation,
     ) -> Result<()> {
-        let lines: Vec<String> =
-            self.written.iter().map(|(_, output)| line(&tokenizer.decode(&output.tokens))).collect();
+        let texts: Vec<String> = self.written.iter().map(|(_, output)| tokenizer.decode(&output.tokens)).collect();
         let references: Vec<Vec<String>> =
             self.written.iter().map(|(row, _)| held_out.references(*row).to_vec()).collect();
         if let Some(metrics) = task.generation_metrics() {
-            for score in scores(metrics, &lines, &references)? {
+            for score in scores(metrics, &texts, &references)? {
                 evaluation.metrics.insert(score.name.to_string(), score.value);
                 evaluation.signatures.insert(score.name.to_string(), score.signature);
             }
         }
         evaluation.generation = Some(self.generation(held_out));
-        evaluation.predictions = Some(lines.iter().map(|line| format!("{line}\n")).collect());
+        evaluation.predictions = Some(texts.iter().map(|text| line(text) + "\n").collect());
         Ok(())
     }
 

@@ -66,6 +66,9 @@ fn how(arguments: &GenerateArguments, options: &DecodeOptions, seed: u64) -> Res
         refuse!("--min-tokens, --max-tokens: an output of at least {} tokens has more than {most}", options.min_length);
     }
     let Some(draws) = arguments.first_of_draws() else {
+        if arguments.seed.is_some() {
+            refuse!("--seed: beam search draws nothing; leave it out, or ask for draws, as with --temperature 1");
+        }
         if arguments.greedy && wanted > 1 {
             refuse!("--n-best {wanted}: --greedy makes one output; give --beam {wanted} in its place");
         }
@@ -88,7 +91,7 @@ fn how(arguments: &GenerateArguments, options: &DecodeOptions, seed: u64) -> Res
         top_k: arguments.top_k.map(|k| k as usize),
         top_p: arguments.top_p,
     };
-    let samples = u64::from(arguments.samples.unwrap_or(1));
+    let samples = 0..u64::from(arguments.samples.unwrap_or(1));
     Ok(How::Draws { sampling, seed, first: 0, samples })
 }
 
@@ -128,7 +131,7 @@ impl Writer<'_> {
         progress: &mut LateBar,
     ) -> Result<Option<Vec<Vec<Hypothesis>>>> {
         let ids: Vec<&[i64]> = sources.iter().map(|source| source.ids.as_slice()).collect();
-        let how = match self.how {
+        let how = match self.how.clone() {
             How::Draws { sampling, seed, samples, .. } => How::Draws { sampling, seed, samples, first: first as u64 },
             search => search,
         };
@@ -194,7 +197,7 @@ fn record(trained: &Trained, options: &DecodeOptions, writer: &Writer<'_>, lines
                 "temperature": sampling.temperature,
                 "top_k": sampling.top_k,
                 "top_p": sampling.top_p,
-                "samples": samples,
+                "samples": samples.end,
                 "max_length": options.max_length,
                 "min_length": options.min_length,
                 "no_repeat_ngram": options.no_repeat_ngram,

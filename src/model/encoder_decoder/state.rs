@@ -1,11 +1,11 @@
 //! An encoder-decoder over targets that grow at their end.
 
 use super::{EncoderDecoder, Memory};
-use crate::attention::projection::project;
 use crate::attention::{KeptMemory, Pass, State};
+use crate::kernels::multiply::multiply_wide;
 use crate::model::block::{Block, Mixes};
 use anyhow::Result;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// What an encoder-decoder keeps of growing targets.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl EncoderDecoder {
         Ok(EncoderDecoderState { layers: layers.collect::<Result<_>>()? })
     }
 
-    /// Logits `[rows, n, vocabulary]` as [`EncoderDecoder::forward`] of what follows the next `tokens` (int64 `[rows, n]`)
+    /// Logits `[rows, n, vocabulary]`, as [`EncoderDecoder::forward`] but in float32 at least, of what follows the next `tokens` (int64 `[rows, n]`)
     /// of growing targets, of which `state` holds what came before.
     ///
     /// # Errors
@@ -82,6 +82,20 @@ impl EncoderDecoder {
                 Ok(mixed.flatten(0, 1))
             })
         })?;
-        Ok(project(&hidden, &self.output, pass))
+        Ok(self.wide_logits(&hidden, pass))
+    }
+
+    /// The product of the kind of products, not rounded to it: sums of many logarithms of its softmax are compared.
+    fn wide_logits(&self, hidden: &Tensor, pass: Pass<'_>) -> Tensor {
+        let [rows, n, _] = hidden.size()[..] else { unreachable!("activations have three axes") };
+        let [x, table] = [hidden, &self.output].map(|tensor| tensor.to_kind(pass.compute));
+        let x = x.flatten(0, 1);
+        let logits = match x.device() {
+            Device::Cpu if pass.compute != Kind::Double => {
+                x.to_kind(Kind::Float).matmul(&table.to_kind(Kind::Float).tr())
+            }
+            _ => multiply_wide(&x, &table.tr()),
+        };
+        logits.view([rows, n, -1])
     }
 }

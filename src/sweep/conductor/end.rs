@@ -6,7 +6,9 @@ use crate::sweep::process::Line;
 use crate::sweep::shard::Shard;
 use crate::sweep::verdict::verdict;
 use crate::terminal::draws;
+use crate::train::signals;
 use anyhow::Result;
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -65,10 +67,10 @@ impl Conductor<'_> {
 
     /// What a cell knows as a signal was the end of the sweep's time: its summary says so.
     fn tell_time_limit(&self, summary: &mut Option<Summary>, path: &Path) {
-        let Some(summary) = summary.as_mut().filter(|summary| summary.status == Status::Stopped) else { return };
-        if !self.out_of_time() {
-            return;
-        }
+        let term = signals::name(Signal::TERM.as_raw());
+        let by_term =
+            |summary: &&mut Summary| summary.status == Status::Stopped && summary.reason.as_deref() == Some(&term);
+        let Some(summary) = summary.as_mut().filter(by_term).filter(|_| self.out_of_time()) else { return };
         summary.reason = Some("the sweep's --time-limit is over".into());
         if let Err(error) = summary.write(path) {
             tracing::debug!("{error:#}");

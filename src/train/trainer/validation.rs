@@ -76,6 +76,9 @@ impl Trainer<'_> {
         let Evaluation { loss, perplexity, .. } = evaluation;
         let step = self.state.step;
         tracing::info!("step {step}: validation loss {loss:.4}, perplexity {perplexity:.3}{figures}");
+        if let Some(generation) = evaluation.generation.as_ref().filter(|generation| generation.unended > 0) {
+            tracing::info!("step {step}: outputs: {}", generation.told());
+        }
     }
 
     fn show(&mut self, samples: &[Sample]) -> Result<()> {

@@ -178,7 +178,7 @@ fn lines_of_any_form_have_outputs_and_what_happened_is_said_once() {
     let same = format!("ant bee\n\n{}\n\n{}\ngnu\n", &long[..23], &long[..23]);
     assert_eq!(place.succeeds_on(&same, &format!("{GENERATE} --max-tokens 3")).stdout, finished.stdout);
     let whole = place.succeeds_on("ant\nbee\n", &format!("{GENERATE} --whole-input --json")).json();
-    assert_eq!(whole["lines"][0]["source"], "ant\nbee\n");
+    assert_eq!(whole["lines"][0]["source"], "ant\nbee");
     assert_eq!(whole["lines"].as_array().unwrap().len(), 1);
 }
 

@@ -142,7 +142,12 @@ fn long_and_unequal_pairs_are_cut_or_left_out_and_told() {
         finished.stderr.lines().filter(|line| line.contains("split")).map(str::to_string).collect::<Vec<_>>().join("\n")
     };
     let told = warnings("translation", "--set data.length_ratio=3");
-    assert!(told.contains("2 too long") && told.contains("1 without a target"), "{told}");
+    assert!(
+        told.contains("2 too long")
+            && told.contains("1 of too different lengths")
+            && told.contains("1 without a target"),
+        "{told}"
+    );
     assert!(told.contains("validation"), "{told}");
     let cut = warnings("summarization", "");
     assert!(!cut.contains("too long") && cut.contains("cut"), "{cut}");
