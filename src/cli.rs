@@ -51,7 +51,7 @@ pub enum Command {
     /// goes on. A model of records (data.rows) begins one with each prompt, and stops where it ends.
     ///
     /// A model of translation, summarization or dialogue writes an output line for each source line, by beam search as
-    /// [decode] of its configuration says (--beam and the like change that) or, with --temperature, --top-k, --top-p or
+    /// its configuration says under decode (--beam and the like change that) or, with --temperature, --top-k, --top-p or
     /// --samples, by draws. In a dialogue's line a tab stands between turns. An empty line has an empty output. With
     /// --n-best or --samples above 1 each output stands behind the number of its line and a tab; with --scores behind its
     /// score, too: its log-probability divided by the length formula.
