@@ -3,13 +3,15 @@
 mod ablate;
 mod bench;
 mod data;
+mod generate;
 mod score;
 
 pub use ablate::{AblateArguments, RunsArguments, SortChoice, StatusChoice};
 pub use bench::{BenchArguments, KindChoice, ModelChoice, WhatChoice};
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 pub use data::{DataArguments, DataCommand, EncodingChoice, FetchArguments, ImportArguments, ShowArguments};
+pub use generate::GenerateArguments;
 pub use score::{MetricChoice, ScoreArguments};
 use std::path::PathBuf;
 
@@ -36,19 +38,25 @@ pub enum Command {
     /// Measure a trained model on a split
     #[command(visible_alias = "evaluate")]
     Eval(EvalArguments),
-    /// Continue prompts from stdin or a file with a trained language model
+    /// Write what a trained model makes of each line of stdin or of a file
     ///
-    /// Each line is a prompt; an empty line is a line break. Prints each prompt with its continuation as soon
-    /// as it is ready, with a line `---` between two. Draws derive from the seed and the numbers of prompt, sample and
-    /// token: the same command prints the same text, and further prompts change nothing in those before them.
+    /// A language model continues it: each line is a prompt; an empty line is a line break. Prints each prompt with its
+    /// continuation as soon as it is ready, with a line `---` between two. Draws derive from the seed and the numbers of
+    /// prompt, sample and token: the same command prints the same text, and further prompts change nothing in those before
+    /// them.
     ///
     /// A model sees at most model.max_length tokens. A longer prompt starts from its last max_length tokens. Positions
     /// count from the start of what the model sees, so it cannot slide token by token: where the text grows past
     /// max_length, its last max_length / 2 tokens (rounded up) become the new start, at position 0, and generation
-    /// goes on.
+    /// goes on. A model of records (data.rows) begins one with each prompt, and stops where it ends.
     ///
-    /// A tokenizer's unknown token can stand in a prompt, and is never generated. A model of records (data.rows) begins one
-    /// with each prompt, and stops where it ends.
+    /// A model of translation, summarization or dialogue writes an output line for each source line, by beam search as
+    /// its configuration says under decode (--beam and the like change that) or, with --temperature, --top-k, --top-p or
+    /// --samples, by draws. In a dialogue's line a tab stands between turns. An empty line has an empty output. With
+    /// --n-best or --samples above 1 each output stands behind the number of its line and a tab; with --scores behind its
+    /// score, too: its log-probability divided by the length formula.
+    ///
+    /// A tokenizer's unknown token can stand in a line, and is never generated.
     Generate(GenerateArguments),
     /// Train every cell of a sweep, each in a process of its own
     ///
@@ -156,52 +164,6 @@ pub struct EvalArguments {
     pub json: bool,
 }
 
-/// `synth generate`.
-#[derive(Debug, Args)]
-pub struct GenerateArguments {
-    /// The folder of the run, results/EXPERIMENT/RUN
-    pub run: PathBuf,
-    /// A text file of prompts, plain or gzipped; - is stdin
-    #[arg(default_value = "-", hide_default_value = true)]
-    pub prompts: PathBuf,
-    /// Take all of the prompts' text as one prompt, line breaks and all
-    #[arg(long)]
-    pub whole_input: bool,
-    /// Tokens to add to each prompt
-    #[arg(long, default_value = "200", value_name = "N", value_parser = value_parser!(u32).range(1..))]
-    pub max_tokens: u32,
-    /// What logits are divided by: below 1 likely tokens come more often; 0 takes the likeliest
-    #[arg(long, default_value = "1.0", value_name = "T", value_parser = temperature, allow_negative_numbers = true)]
-    pub temperature: f64,
-    /// Always take the likeliest token; the same as --temperature 0
-    #[arg(long, conflicts_with = "temperature")]
-    pub greedy: bool,
-    /// Draw from the K likeliest tokens only
-    #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(1..))]
-    pub top_k: Option<u32>,
-    /// Draw from the fewest of the likeliest tokens only that have probability P together
-    #[arg(long, value_name = "P", value_parser = top_p, allow_negative_numbers = true)]
-    pub top_p: Option<f64>,
-    /// Continuations of each prompt
-    #[arg(long, default_value = "1", value_name = "N", value_parser = value_parser!(u32).range(1..))]
-    pub samples: u32,
-    /// Seed of the draws [default: the run's]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// best, last, step-N, or average:N, the mean of the newest N [default: average:N of train.average, else best, else last]
-    #[arg(long, value_name = "CHECKPOINT")]
-    pub checkpoint: Option<String>,
-    /// The weights to use: trained, or ema, their moving average [default: ema where the run has it (train.ema)]
-    #[arg(long, value_name = "WEIGHTS")]
-    pub weights: Option<WeightsChoice>,
-    /// Where to compute: auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    pub device: DeviceChoice,
-    /// Print all as one JSON object, at the end
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// `synth doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
@@ -273,16 +235,6 @@ pub enum SplitChoice {
     Validation,
     /// What nothing is steered by.
     Test,
-}
-
-fn temperature(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(|| "expected a number of 0 or more".to_string())
-}
-
-fn top_p(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && *number <= 1.0);
-    number.ok_or_else(|| "expected a number above 0, at most 1".to_string())
 }
 
 #[cfg(test)]

@@ -148,6 +148,11 @@ impl Scope<'_> {
         self.prefix.trim_end_matches('.')
     }
 
+    /// All tensors of the model so far.
+    pub fn parameters(&self) -> &Parameters {
+        self.parameters
+    }
+
     /// A new trained tensor. Its start depends on the model's seed and its full name only, so that models
     /// that differ in one part start alike in all others.
     pub fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {

@@ -174,6 +174,60 @@ fn killed_within_an_accumulation_all_that_is_kept_ends_in_the_same_bytes() {
     }
 }
 
+/// An experiment over pairs beside the bench's own, whose run is also called `tiny`.
+fn pairs_bench(steps: u64) -> Bench {
+    let bench = Bench::new(steps);
+    let words = ["ant", "bee", "cat", "dog", "elk", "fox"];
+    let line = |i: u64| (0..1 + i % 4).map(|k| words[(pseudo_random(9 * i + k) % 6) as usize]).collect::<Vec<_>>();
+    for (split, range) in [("train", 0..150), ("validation", 150..160)] {
+        let side = |of: &dyn Fn(Vec<&str>) -> String| range.clone().map(|i| of(line(i)) + "\n").collect::<String>();
+        fs::write(bench.folder.path().join(format!("{split}.src")), side(&|words| words.join(" "))).unwrap();
+        let reversed = side(&|words| words.into_iter().rev().collect::<Vec<_>>().join(" "));
+        fs::write(bench.folder.path().join(format!("{split}.tgt")), reversed).unwrap();
+    }
+    let experiment = format!(
+        r#"
+name = "tiny"
+task.kind = "translation"
+data = {{ train = ["train.src", "train.tgt"], validation = ["validation.src", "validation.tgt"] }}
+tokenizer.kind = "byte"
+model = {{ architecture = "encoder-decoder", layers = 1, d_model = 16, heads = 2, max_length = 24, dropout = 0.2 }}
+attention = {{ encoder = "random", decoder = "vanilla" }}
+optimizer = {{ lr = 0.003, schedule = {{ kind = "cosine", warmup = 5 }} }}
+decode.beam = 2
+train = {{ steps = {steps}, batch_tokens = 200, accumulate = 2, label_smoothing = 0.1, average = 2, samples = 1, eval_every = 7, log_every = 3, checkpoint_every = 5, keep = 2 }}
+"#
+    );
+    fs::write(&bench.experiment, experiment).unwrap();
+    bench
+}
+
+#[test]
+fn killed_runs_of_pairs_end_in_the_same_bytes() {
+    let bench = pairs_bench(40);
+    bench.train("straight", &[]);
+    let epochs: Vec<f64> = bench.rows("straight").iter().map(|row| row[1].parse().unwrap()).collect();
+    assert!(epochs[0] < 1.0 && *epochs.last().unwrap() > 2.0, "{epochs:?}");
+    train_under_fire(&bench, "killed", &[], 5, 17);
+    bench.assert_equal("killed", "straight");
+    // The rate must not depend on the number of steps.
+    let constant = ["--set", "optimizer.schedule.kind=constant", "--set", "optimizer.schedule.warmup=0"];
+    bench.train("constant", &constant);
+    for first in ["1", "13"] {
+        let run = format!("cut-at-{first}");
+        bench.train(&run, &[&constant[..], &["--set", &format!("train.steps={first}")]].concat());
+        bench.train(&run, &constant);
+        assert!(bench.last(&run) == bench.last("constant"), "{run}");
+    }
+    // The mean of the newest two is measured.
+    let mut eval = Command::new(env!("CARGO_BIN_EXE_synth"));
+    eval.arg("eval").arg(bench.run_folder("killed")).args(["--json", "--quiet"]).env("OMP_NUM_THREADS", "1");
+    let output = eval.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(record["averaged"].as_array().map(Vec::len), Some(2), "{record}");
+}
+
 #[test]
 fn killed_runs_that_write_all_there_is_end_in_the_same_bytes() {
     let bench = Bench::new(60);

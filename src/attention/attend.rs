@@ -7,7 +7,7 @@ use super::scores::Scores;
 use super::{blockwise, materialised, shared};
 use serde::Serialize;
 use std::fmt;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// A way of computing `softmax(B)·V`. All are exact; they differ in time and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -49,7 +49,7 @@ impl fmt::Display for Path {
 /// The softmax is taken in float32 (float64 in float64); a query that sees no key gives 0. Where the weights have no
 /// batch axis one dropout mask is shared by the batch, whichever path runs.
 pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) -> Tensor {
-    if prefers_shared(scores, v) {
+    if prefers_shared(scores, v, mask) {
         return shared::attend(scores, v, mask, dropout);
     }
     match fused_operands(scores, v, mask, dropout) {
@@ -60,7 +60,7 @@ pub fn attend(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) ->
 
 /// The path that [`attend()`] takes.
 pub fn choose(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>) -> Path {
-    if prefers_shared(scores, v) {
+    if prefers_shared(scores, v, mask) {
         Path::Shared
     } else if fused_operands(scores, v, mask, dropout).is_some() {
         Path::Fused
@@ -74,8 +74,11 @@ fn fused_operands(scores: &Scores, v: &Tensor, mask: &Mask, dropout: Dropout<'_>
     allowed.then(|| Operands::where_fused(scores, v, mask, dropout.probability())).flatten()
 }
 
-fn prefers_shared(scores: &Scores, v: &Tensor) -> bool {
-    shared::applies(scores) && shared::pays(scores, v)
+fn prefers_shared(scores: &Scores, v: &Tensor, mask: &Mask) -> bool {
+    // Between unequal lengths the shared path asks whether weights vanished: the host would wait for a GPU, whose steps are
+    // recorded.
+    let asks = mask.key_lengths.is_some() && !mask.causal && v.device() != Device::Cpu;
+    shared::applies(scores) && shared::pays(scores, v) && !asks
 }
 
 /// [`attend()`] by a given path; `None` where it does not compute these scores.

@@ -36,16 +36,26 @@ pub struct SynthesizedAttention {
 
 /// A layer's inputs after its projections, each as heads.
 pub(super) struct Projected {
+    pub(super) queries: ProjectedQueries,
+    pub(super) memory: ProjectedMemory,
+}
+
+/// What projections made of the queries' input.
+pub(super) struct ProjectedQueries {
     /// Unscaled, `[batch, heads, N, d_h]`, where a part reads it.
     query: Option<Tensor>,
-    /// What each part's own projections of the queries' input gave, `[batch, heads, N, width]`.
+    /// What each part's own projections gave, `[batch, heads, N, width]`.
     own: Vec<Vec<Tensor>>,
+    /// N.
+    count: i64,
+}
+
+/// What projections made of the keys' input.
+pub(super) struct ProjectedMemory {
     /// Each part's keys where they come from the input, `[batch, heads, M, d_h]`.
     pub(super) keys: Vec<Option<Tensor>>,
     /// `[batch, heads, M, d_h]`.
     pub(super) values: Tensor,
-    /// N.
-    count: i64,
 }
 
 impl SynthesizedAttention {
@@ -95,7 +105,7 @@ impl SynthesizedAttention {
         }
         let projected = self.project(x, memory, pass);
         let scores = self.scores_of(&projected, bias, pass)?;
-        Ok(self.finish(&scores, &projected.values, mask, pass))
+        Ok(self.finish(&scores, &projected.memory.values, mask, pass))
     }
 
     /// [`SynthesizedAttention::attend_to`] by a given path; `None` where it does not compute these scores.
@@ -113,7 +123,7 @@ impl SynthesizedAttention {
         check_causal(x, memory, mask)?;
         let projected = self.project(x, memory, pass);
         let scores = self.scores_of(&projected, bias, pass)?;
-        let mixed = attend_by(path, &scores, &projected.values, mask, self.dropout(pass));
+        let mixed = attend_by(path, &scores, &projected.memory.values, mask, self.dropout(pass));
         Ok(mixed.map(|mixed| self.output.forward(&join_heads(&mixed), pass)))
     }
 
@@ -126,9 +136,10 @@ impl SynthesizedAttention {
     }
 
     fn scores_of(&self, projected: &Projected, bias: Option<&Tensor>, pass: Pass<'_>) -> Result<Scores> {
-        let m = projected.values.size()[2];
-        self.check_length(m.max(projected.count))?;
-        Ok(self.scores_at(projected, 0, &projected.keys, m, pass).with_bias(bias))
+        let Projected { queries, memory } = projected;
+        let m = memory.values.size()[2];
+        self.check_length(m.max(queries.count))?;
+        Ok(self.scores_at(queries, 0, &memory.keys, m, pass).with_bias(bias))
     }
 
     pub(super) fn check_length(&self, length: i64) -> Result<()> {
@@ -172,34 +183,57 @@ impl SynthesizedAttention {
 
     /// All products with the queries' input `x` `[batch, N, d_model]` and the keys' `memory` `[batch, M, d_model]`.
     pub(super) fn project(&self, x: &Tensor, memory: &Tensor, pass: Pass<'_>) -> Projected {
-        let own: Vec<_> = self.parts.iter().map(|part| part.projections()).collect();
-        let of_queries: Vec<_> = self.query.iter().chain(own.iter().flatten().copied()).collect();
-        let of_keys: Vec<_> = self.parts.iter().filter_map(|part| part.key()).chain([&self.value]).collect();
-        let mut outputs = if x.as_ptr() == memory.as_ptr() {
-            project_together(&self.projections(), x, pass)
-        } else {
-            [project_together(&of_queries, x, pass), project_together(&of_keys, memory, pass)]
-                .into_iter()
-                .flatten()
-                .collect()
+        if x.as_ptr() != memory.as_ptr() {
+            return Projected { queries: self.project_queries(x, pass), memory: self.project_memory(memory, pass) };
         }
-        .into_iter()
-        .map(|output| split_heads(&output, self.dimensions.heads));
+        let mut outputs = self.heads_of(&self.projections(), x, pass);
+        Projected { queries: self.queries_of(&mut outputs, x), memory: self.memory_of(&mut outputs) }
+    }
+
+    /// All products with the queries' input `x` `[batch, N, d_model]`.
+    pub(super) fn project_queries(&self, x: &Tensor, pass: Pass<'_>) -> ProjectedQueries {
+        let own = self.parts.iter().flat_map(|part| part.projections());
+        let projections: Vec<_> = self.query.iter().chain(own).collect();
+        self.queries_of(&mut self.heads_of(&projections, x, pass), x)
+    }
+
+    /// All products with the keys' input `memory` `[batch, M, d_model]`.
+    pub(super) fn project_memory(&self, memory: &Tensor, pass: Pass<'_>) -> ProjectedMemory {
+        let keys = self.parts.iter().filter_map(|part| part.key());
+        let projections: Vec<_> = keys.chain([&self.value]).collect();
+        self.memory_of(&mut self.heads_of(&projections, memory, pass))
+    }
+
+    /// What each of `projections` makes of `x`, as heads.
+    fn heads_of(
+        &self,
+        projections: &[&Projection],
+        x: &Tensor,
+        pass: Pass<'_>,
+    ) -> impl Iterator<Item = Tensor> + use<> {
+        let heads = self.dimensions.heads;
+        let outputs = if projections.is_empty() { Vec::new() } else { project_together(projections, x, pass) };
+        outputs.into_iter().map(move |output| split_heads(&output, heads))
+    }
+
+    fn queries_of(&self, outputs: &mut impl Iterator<Item = Tensor>, x: &Tensor) -> ProjectedQueries {
         let mut next = || outputs.next().expect("an output for each projection");
-        Projected {
-            query: self.query.as_ref().map(|_| next()),
-            own: own.iter().map(|list| list.iter().map(|_| next()).collect()).collect(),
-            keys: self.parts.iter().map(|part| part.key().map(|_| next())).collect(),
-            values: next(),
-            count: x.size()[1],
-        }
+        let query = self.query.as_ref().map(|_| next());
+        let own = self.parts.iter().map(|part| part.projections().iter().map(|_| next()).collect()).collect();
+        ProjectedQueries { query, own, count: x.size()[1] }
+    }
+
+    fn memory_of(&self, outputs: &mut impl Iterator<Item = Tensor>) -> ProjectedMemory {
+        let mut next = || outputs.next().expect("an output for each projection");
+        let keys = self.parts.iter().map(|part| part.key().map(|_| next())).collect();
+        ProjectedMemory { keys, values: next() }
     }
 
     /// Scores of queries, the first of which stands at position `first`, over `m` keys; `keys` are those that parts made
     /// of their input.
     pub(super) fn scores_at(
         &self,
-        projected: &Projected,
+        projected: &ProjectedQueries,
         first: i64,
         keys: &[Option<Tensor>],
         m: i64,
@@ -234,12 +268,35 @@ impl SynthesizedAttention {
         mask: &Mask,
         pass: Pass<'_>,
     ) -> Result<Path> {
+        let x = self.zeros(batch, length);
+        self.path_between(bias, (&x, &x), mask, pass)
+    }
+
+    /// The path that it takes for `n` queries of each of `batch` samples over `m` keys of another sequence.
+    ///
+    /// # Errors
+    /// As [`SynthesizedAttention::attend_to`].
+    pub fn path_to_memory(&self, (batch, n, m): (i64, i64, i64), mask: &Mask, pass: Pass<'_>) -> Result<Path> {
+        self.path_between(None, (&self.zeros(batch, n), &self.zeros(batch, m)), mask, pass)
+    }
+
+    /// An input of zeros, `[batch, length, d_model]`.
+    fn zeros(&self, batch: i64, length: i64) -> Tensor {
         let (d_model, device) = self.value.input();
-        let x = Tensor::zeros([batch, length, d_model], (NumberKind::Float, device));
+        Tensor::zeros([batch, length, d_model], (NumberKind::Float, device))
+    }
+
+    fn path_between(
+        &self,
+        bias: Option<&Tensor>,
+        (x, memory): (&Tensor, &Tensor),
+        mask: &Mask,
+        pass: Pass<'_>,
+    ) -> Result<Path> {
         let ask = || -> Result<Path> {
-            let projected = self.project(&x, &x, pass);
+            let projected = self.project(x, memory, pass);
             let scores = self.scores_of(&projected, bias, pass)?;
-            Ok(choose(&scores, &projected.values, mask, self.dropout(pass)))
+            Ok(choose(&scores, &projected.memory.values, mask, self.dropout(pass)))
         };
         if pass.training() { ask() } else { tch::no_grad(ask) }
     }

@@ -19,6 +19,16 @@ impl Mask {
         Mask { causal: true, key_lengths: None }
     }
 
+    /// Keys of sample b from `lengths[b]` on (int64 `[batch]`) are hidden, from all queries.
+    pub fn of_lengths(lengths: &Tensor) -> Self {
+        Mask { causal: false, key_lengths: Some(lengths.shallow_clone()) }
+    }
+
+    /// The same mask once more.
+    pub fn share(&self) -> Self {
+        Mask { causal: self.causal, key_lengths: self.key_lengths.as_ref().map(Tensor::shallow_clone) }
+    }
+
     /// The same mask without its lengths.
     pub fn without_lengths(&self) -> Mask {
         Mask { causal: self.causal, key_lengths: None }

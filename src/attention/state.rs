@@ -28,6 +28,22 @@ impl State {
         self.kept.size()[3]
     }
 
+    /// Number of sequences.
+    pub fn rows(&self) -> i64 {
+        self.kept.size()[1]
+    }
+
+    /// Sequence i becomes what sequence `rows[i]` (int64, any number) was; where the number stays, so does the tensor.
+    pub(crate) fn select(&mut self, rows: &Tensor) {
+        let chosen = self.kept.narrow(3, 0, self.length).index_select(1, rows);
+        let mut shape = self.kept.size();
+        if shape[1] != rows.size()[0] {
+            shape[1] = rows.size()[0];
+            self.kept = self.kept.new_zeros(shape, (self.kept.kind(), self.kept.device()));
+        }
+        self.kept.narrow(3, 0, self.length).copy_(&chosen);
+    }
+
     /// Number of numbers that there is room for.
     pub fn elements(&self) -> usize {
         self.kept.numel()
@@ -80,10 +96,11 @@ impl SynthesizedAttention {
             place += 1;
             state.first(place - 1, end)
         };
-        let keys: Vec<Option<Tensor>> = projected.keys.iter().map(|keys| keys.as_ref().map(&mut keep)).collect();
-        let values = keep(&projected.values);
+        let of_parts = projected.memory.keys.iter();
+        let keys: Vec<Option<Tensor>> = of_parts.map(|keys| keys.as_ref().map(&mut keep)).collect();
+        let values = keep(&projected.memory.values);
         state.length = end;
-        let scores = self.scores_at(&projected, first, &keys, end, pass).with_bias(bias);
+        let scores = self.scores_at(&projected.queries, first, &keys, end, pass).with_bias(bias);
         Ok(self.finish(&scores, &values, &Mask::causal(), pass))
     }
 }

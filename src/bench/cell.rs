@@ -1,9 +1,10 @@
 //! A cell: what one process builds and times.
 
 use super::timing::Timing;
-use crate::attention::options::{AttentionOptions, label};
+use crate::attention::options::AttentionOptions;
+use crate::model::Vocabularies;
 use crate::model::options::ModelOptions;
-use crate::model::size::{Size, decoder_size, training_bytes};
+use crate::model::size::{Size, model_size, training_bytes};
 use crate::train::options::{OptimizerOptions, TrainOptions, kept_numbers};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -67,12 +68,12 @@ impl Cell {
 
     /// The kind of every attention.
     pub fn kind(&self) -> String {
-        label(&self.attention.decoder_layers(self.model.layers))
+        self.attention.label(self.model.depth())
     }
 
     /// Numbers of parameters by formula.
     pub fn size(&self) -> Size {
-        decoder_size(&self.model, &self.attention, self.vocabulary as u64)
+        model_size(&self.model, &self.attention, Vocabularies::joint(self.vocabulary))
     }
 
     /// Bytes that the cell needs at least: weights, and in training gradients and what the optimizer keeps.

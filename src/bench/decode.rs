@@ -4,8 +4,8 @@ use super::cell::{Cell, SEED};
 use super::limit::wait_for;
 use super::timing::{Stepper, Timed, Timing};
 use crate::decode::GreedyDecoder;
-use crate::model::Decoder;
-use crate::model::size::decoder_step_flops;
+use crate::model::size::step_flops;
+use crate::model::{Decoder, Vocabularies};
 use crate::parameters::Parameters;
 use anyhow::Result;
 use tch::Device;
@@ -47,8 +47,8 @@ struct Decoding<'a> {
 /// Operations by formula of one token of every sequence: the mean of the positions that are generated.
 pub fn flops(cell: &Cell) -> f64 {
     let step = |visible| {
-        let sizes = (cell.batch as u64, visible as u64);
-        decoder_step_flops(&cell.model, &cell.attention, cell.vocabulary as u64, sizes) as f64
+        let sizes = (cell.batch as u64, cell.length() as u64, visible as u64);
+        step_flops(&cell.model, &cell.attention, Vocabularies::joint(cell.vocabulary), sizes) as f64
     };
     // They grow linearly from position to position.
     (step(1) + step(cell.new)) / 2.0

@@ -8,6 +8,7 @@ pub mod decode;
 pub mod facts;
 pub mod job;
 pub mod limit;
+pub mod random_pairs;
 pub mod random_text;
 pub mod record;
 pub mod saved;

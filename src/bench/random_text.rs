@@ -13,7 +13,7 @@ use crate::model::vocabulary_loss::{Loss, vocabulary_loss};
 use crate::parameters::Parameters;
 use crate::randomness::derive;
 use crate::runs::Split;
-use crate::tasks::{Batches, Evaluation, Request, Task};
+use crate::tasks::{Batches, Evaluation, MicroBatch, Request, Task};
 use anyhow::{Result, bail};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -59,7 +59,7 @@ impl RandomText {
 }
 
 /// `count` random tokens below `vocabulary`.
-fn tokens(seed: u64, vocabulary: i64, count: usize) -> Vec<u32> {
+pub(super) fn tokens(seed: u64, vocabulary: i64, count: usize) -> Vec<u32> {
     let mut generator = ChaCha8Rng::seed_from_u64(derive(seed, "bench text", &[]));
     (0..count).map(|_| (generator.next_u64() % vocabulary as u64) as u32).collect()
 }
@@ -81,9 +81,9 @@ impl Task for RandomText {
         self.batches.examples_per_batch()
     }
 
-    fn largest_micro_batch(&self) -> (u64, u64) {
+    fn largest_micro_batch(&self) -> MicroBatch {
         let (rows, length) = self.batches.largest();
-        (rows as u64, length as u64)
+        MicroBatch { rows: rows as u64, source: 0, target: length as u64 }
     }
 
     fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Loss> {
@@ -92,8 +92,8 @@ impl Task for RandomText {
         Ok(vocabulary_loss(&hidden, self.model.output(), &targets.view([-1]), self.objective, pass)?)
     }
 
-    fn metric_names(&self) -> &'static [&'static str] {
-        &[]
+    fn metric_names(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     fn evaluate(&self, split: Split, _request: Request<'_>) -> Result<Option<Evaluation>> {
@@ -102,7 +102,7 @@ impl Task for RandomText {
 
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
-        let (rows, length) = self.largest_micro_batch();
+        let (rows, length) = self.batches.largest();
         let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
         self.model.attention_paths(rows as i64, length as i64, pass)
     }

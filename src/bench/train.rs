@@ -2,10 +2,13 @@
 
 use super::cell::{Cell, SEED};
 use super::limit::wait_for;
+use super::random_pairs::RandomPairs;
 use super::random_text::RandomText;
 use super::timing::{self, Timed};
 use crate::exit::Diverged;
-use crate::model::size::decoder_flops;
+use crate::model::Vocabularies;
+use crate::model::options::Architecture;
+use crate::model::size::forward_flops;
 use crate::panics;
 use crate::parameters::Parameters;
 use crate::tasks::Task;
@@ -39,14 +42,13 @@ pub struct Updates {
 /// What libtorch reports, out of memory first of all; [`Diverged`] where a loss or gradient was not finite: such steps
 /// change nothing, so that their time would be none of training.
 pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
-    let parameters = Parameters::new(SEED, device, cell.train.precision.stored());
-    let (options, objective) = ((&cell.model, &cell.attention), cell.train.objective());
-    let task = RandomText::new(parameters, options, objective, cell.vocabulary, cell.batch as usize, SEED)?;
-    let task = task.with_recompute(cell.train.recompute);
+    let objective = cell.train.objective();
+    let task = task(cell, device)?;
     let optimizer = Optimizer::new(task.parameters(), &cell.optimizer, cell.train.precision.compute())?;
     let ema = Ema::new(task.parameters(), cell.train.ema)?;
     let mut meter = Meter::new(device, MeterState::start(objective));
-    let mut stepper = Stepper::new(update(cell, &task, (&optimizer, ema.as_ref())), course(cell), device, !cell.eager)?;
+    let mut stepper =
+        Stepper::new(update(cell, task.as_ref(), (&optimizer, ema.as_ref())), course(cell), device, !cell.eager)?;
     let mut updates = Loaded { stepper: &mut stepper, meter: &mut meter, device };
     let loaded = cell.timing.measure(&mut updates)?;
     let mut updates = Resident(updates);
@@ -58,11 +60,28 @@ pub fn measure(cell: &Cell, device: Device) -> Result<Updates> {
         return Err(Diverged(format!("the loss or the gradient of step {step} was not finite")).into());
     }
     // Asked last: asking takes memory of its own.
-    let attention_path = panics::catch(|| attention_path(cell, &task)).ok();
+    let attention_path = panics::catch(|| attention_path(cell, task.as_ref())).ok();
     Ok(Updates { resident, loaded, captured, parameters: task.parameters().counts().total, attention_path })
 }
 
-fn update<'a>(cell: &Cell, task: &'a RandomText, (optimizer, ema): (&'a Optimizer, Option<&'a Ema>)) -> Update<'a> {
+/// The cell's model, and batches for it.
+fn task(cell: &Cell, device: Device) -> Result<Box<dyn Task>> {
+    let parameters = Parameters::new(SEED, device, cell.train.precision.stored());
+    let (options, objective) = ((&cell.model, &cell.attention), cell.train.objective());
+    let (rows, again) = (cell.batch as usize, cell.train.recompute);
+    Ok(match cell.model.architecture {
+        Architecture::Decoder => {
+            let task = RandomText::new(parameters, options, objective, cell.vocabulary, rows, SEED)?;
+            Box::new(task.with_recompute(again))
+        }
+        Architecture::EncoderDecoder => {
+            let task = RandomPairs::new(parameters, options, objective, cell.vocabulary, rows, SEED);
+            Box::new(task.with_recompute(again))
+        }
+    })
+}
+
+fn update<'a>(cell: &Cell, task: &'a dyn Task, (optimizer, ema): (&'a Optimizer, Option<&'a Ema>)) -> Update<'a> {
     Update {
         task,
         optimizer,
@@ -79,7 +98,7 @@ fn course(cell: &Cell) -> Course {
     Course { seed: SEED, accumulate: cell.train.accumulate as u64, first: 0, end: u64::MAX, rate, log: false }
 }
 
-fn attention_path(cell: &Cell, task: &RandomText) -> Result<String> {
+fn attention_path(cell: &Cell, task: &dyn Task) -> Result<String> {
     let paths = task.attention_paths(cell.train.precision.compute())?;
     let names: BTreeSet<&str> = paths.iter().map(|path| path.name()).collect();
     Ok(Vec::from_iter(names).join(","))
@@ -87,8 +106,9 @@ fn attention_path(cell: &Cell, task: &RandomText) -> Result<String> {
 
 /// Operations of an update by formula: three times those of the forward pass of all its micro-batches.
 pub fn flops(cell: &Cell) -> f64 {
-    let shape = (cell.batch as u64, cell.length() as u64);
-    let forward = decoder_flops(&cell.model, &cell.attention, cell.vocabulary as u64, shape);
+    let length = cell.length() as u64;
+    let shape = (cell.batch as u64, length, length);
+    let forward = forward_flops(&cell.model, &cell.attention, Vocabularies::joint(cell.vocabulary), shape);
     3.0 * forward as f64 * cell.train.accumulate as f64
 }
 

@@ -13,6 +13,7 @@ mod prompts;
 mod runs;
 mod score;
 mod setup;
+mod texts;
 mod train;
 mod trained;
 

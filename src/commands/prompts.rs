@@ -33,10 +33,32 @@ pub fn read(file: &Path, whole: bool, tokenizer: &Tokenizer) -> Result<Vec<Strin
     Ok(prompts)
 }
 
+/// Reads sources as [`read`] reads prompts; an empty line is an empty source.
+///
+/// # Errors
+/// As there, but for empty lines.
+pub fn read_sources(file: &Path, whole: bool, tokenizer: &Tokenizer) -> Result<Vec<String>> {
+    if is_stdin(file) && std::io::stdin().is_terminal() {
+        tracing::info!("reading {} until Ctrl-D", if whole { "a source" } else { "sources, one per line," });
+    }
+    let name = input_name(file);
+    let text = text(open_input(file, &Arc::default())?, &name)?;
+    if text.is_empty() {
+        refuse!("{name} is empty: expected a source per line, as in `echo \"Hello\" | synth generate RUN`");
+    }
+    let sources = if whole {
+        vec![text.strip_suffix('\n').unwrap_or(&text).to_string()]
+    } else {
+        text.lines().map(str::to_string).collect()
+    };
+    warn_of_unknown(&sources, tokenizer);
+    Ok(sources)
+}
+
 fn text(input: impl Read, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
     input.take(LARGEST_INPUT + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
-    ensure!(bytes.len() as u64 <= LARGEST_INPUT, "{name} holds more than {} MiB of prompts", LARGEST_INPUT >> 20);
+    ensure!(bytes.len() as u64 <= LARGEST_INPUT, "{name} holds more than {} MiB", LARGEST_INPUT >> 20);
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         anyhow!("{name} is not UTF-8 text: the byte at offset {offset} is out of place")

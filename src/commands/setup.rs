@@ -1,23 +1,27 @@
 //! From an experiment to a model with its data on a device.
 
+use super::texts::Texts;
 use crate::data::batches::BatchSize;
 use crate::data::datasets;
 use crate::data::options::TokenizerKind;
+use crate::data::pairs::{Keep, PairSplits};
 use crate::data::splits::Splits;
-use crate::data::tokenizer::{StoredTokenizer, Tokenizer};
+use crate::data::tokenizer::{StoredTokenizer, Tokenizer, Tokenizers};
 use crate::experiment::Experiment;
 use crate::kernels;
 use crate::libtorch::context;
 use crate::memory::available_bytes;
-use crate::model::Decoder;
-use crate::model::size::{Size, decoder_size, training_bytes};
+use crate::model::size::{Size, model_size, training_bytes};
+use crate::model::{Decoder, EncoderDecoder, Vocabularies};
 use crate::parameters::Parameters;
 use crate::refuse;
 use crate::runs::{Environment, regular};
 use crate::tasks::Task;
-use crate::tasks::corpus::{Corpus, CorpusOptions};
+use crate::tasks::corpus::{self, Corpus, CorpusOptions};
 use crate::tasks::language_modeling::LanguageModeling;
 use crate::tasks::options::TaskKind;
+use crate::tasks::pair_corpus::{self, PairCorpus, PairCorpusOptions};
+use crate::tasks::sequence_to_sequence::{self, SequenceToSequence, vocabularies};
 use crate::train::options::kept_numbers;
 use crate::train::state::ComputedOn;
 use anyhow::{Context, Result, bail};
@@ -49,38 +53,56 @@ pub fn check_size(experiment: &Experiment, device: Device) -> Result<()> {
 
 /// The numbers of parameters, or the least of them: most vocabularies are not known before the text is read.
 pub fn least_size(experiment: &Experiment) -> Size {
-    let vocabulary = match experiment.tokenizer.kind {
+    let texts = match experiment.tokenizer.kind {
         TokenizerKind::Byte | TokenizerKind::Bpe => 256,
         TokenizerKind::Unigram | TokenizerKind::Word | TokenizerKind::Char => 1,
     };
-    decoder_size(&experiment.model, &experiment.attention, vocabulary)
+    let special = match experiment.task.kind.has_sources() {
+        true => pair_corpus::SPECIAL.len(),
+        false => corpus::special(&experiment.data).len(),
+    };
+    let vocabularies = Vocabularies::alike(texts + special as i64, experiment.shares_embeddings());
+    model_size(&experiment.model, &experiment.attention, vocabularies)
 }
 
-/// Builds the experiment's task with initial weights, over the texts of `splits`.
+/// Builds the experiment's task with initial weights, over its texts.
 ///
 /// # Errors
 /// Texts that the task cannot use.
 pub fn task(
     experiment: &Experiment,
-    splits: &Splits,
+    texts: &Texts,
     tokenizer: &StoredTokenizer,
     device: Device,
 ) -> Result<Box<dyn Task>> {
     kernels::switch(experiment.train.kernels);
-    let parameters = Parameters::new(experiment.seed, device, experiment.train.precision.stored());
-    match experiment.task.kind {
-        TaskKind::LanguageModeling => {
+    let parameters = parameters(experiment, device);
+    let models = (&experiment.model, &experiment.attention);
+    let (objective, graphs) = (experiment.train.objective(), experiment.train.cuda_graph);
+    match texts {
+        Texts::Streams(splits) => {
             let corpus = corpus(experiment, splits, tokenizer)?;
-            let options = (&experiment.model, &experiment.attention);
-            let training = (experiment.train.objective(), experiment.train.cuda_graph);
-            let tokenizer = tokenizer.tokenizer.clone();
-            let task = LanguageModeling::new(parameters, options, tokenizer, corpus, training)?;
+            let tokenizer = tokenizer.tokenizer()?.clone();
+            let task = LanguageModeling::new(parameters, models, tokenizer, corpus, (objective, graphs))?;
+            Ok(Box::new(task.with_recompute(experiment.train.recompute)))
+        }
+        Texts::Pairs(splits) => {
+            check_vocabularies(experiment, tokenizer)?;
+            let corpus = pair_corpus(experiment, splits, tokenizer)?;
+            let (task, decode) = (experiment.task.clone(), experiment.decode.clone());
+            let options = sequence_to_sequence::Options { task, decode, objective, graphs };
+            let tokenizers = tokenizer.tokenizers.clone();
+            let task = SequenceToSequence::new(parameters, models, tokenizers, corpus, options)?;
             Ok(Box::new(task.with_recompute(experiment.train.recompute)))
         }
     }
 }
 
-/// The texts as rows of tokens.
+fn parameters(experiment: &Experiment, device: Device) -> Parameters {
+    Parameters::new(experiment.seed, device, experiment.train.precision.stored())
+}
+
+/// Text as rows of tokens.
 fn corpus(experiment: &Experiment, splits: &Splits, tokenizer: &StoredTokenizer) -> Result<Corpus> {
     let options = CorpusOptions {
         data: &experiment.data,
@@ -93,6 +115,40 @@ fn corpus(experiment: &Experiment, splits: &Splits, tokenizer: &StoredTokenizer)
     Corpus::new(splits, &options)
 }
 
+/// Pairs as rows of tokens.
+fn pair_corpus(experiment: &Experiment, splits: &PairSplits, tokenizer: &StoredTokenizer) -> Result<PairCorpus> {
+    let options = PairCorpusOptions {
+        data: &experiment.data,
+        tokenizer,
+        joint: experiment.tokenizer.joint,
+        longest: experiment.model.max_length as usize,
+        keep: keep(experiment.task.kind),
+        batch: batch_size(experiment),
+        seed: experiment.seed,
+        folder: &tokens_folder(),
+    };
+    PairCorpus::new(splits, &options)
+}
+
+/// What stays of a source that is too long: the newest turns of a dialogue, the beginning of any other text.
+pub fn keep(kind: TaskKind) -> Keep {
+    match kind {
+        TaskKind::Dialogue => Keep::Last,
+        TaskKind::LanguageModeling | TaskKind::Translation | TaskKind::Summarization => Keep::First,
+    }
+}
+
+/// Refuses to share an embedding between vocabularies that differ.
+fn check_vocabularies(experiment: &Experiment, tokenizer: &StoredTokenizer) -> Result<()> {
+    let joint = matches!(tokenizer.tokenizers, Tokenizers::Joint(_));
+    if experiment.model.share_embeddings == Some(true) && !joint {
+        refuse!(
+            "model.share_embeddings: sources and targets have vocabularies of their own; expected tokenizer.joint = true"
+        );
+    }
+    Ok(())
+}
+
 /// Where token files and trained tokenizers are kept for other runs: what lies there is made anew where it is absent.
 pub fn tokens_folder() -> PathBuf {
     datasets::root().join(".tokens")
@@ -100,14 +156,26 @@ pub fn tokens_folder() -> PathBuf {
 
 /// Builds the experiment's language model with initial weights, without any data.
 pub fn language_model(experiment: &Experiment, tokenizer: &Tokenizer, device: Device) -> (Parameters, Decoder) {
-    let mut parameters = Parameters::new(experiment.seed, device, experiment.train.precision.stored());
+    let mut parameters = parameters(experiment, device);
     let vocabulary = tokenizer.vocab_size() as i64;
-    match experiment.task.kind {
-        TaskKind::LanguageModeling => {
-            let decoder = Decoder::new(&mut parameters, &experiment.model, &experiment.attention, vocabulary);
-            (parameters, decoder)
-        }
-    }
+    let decoder = Decoder::new(&mut parameters, &experiment.model, &experiment.attention, vocabulary);
+    (parameters, decoder)
+}
+
+/// Builds the experiment's encoder-decoder with initial weights, without any data.
+///
+/// # Errors
+/// A refusal of vocabularies that do not fit the model.
+pub fn encoder_decoder(
+    experiment: &Experiment,
+    tokenizer: &StoredTokenizer,
+    device: Device,
+) -> Result<(Parameters, EncoderDecoder)> {
+    check_vocabularies(experiment, tokenizer)?;
+    let mut parameters = parameters(experiment, device);
+    let vocabularies = vocabularies(&tokenizer.tokenizers, &experiment.model);
+    let model = EncoderDecoder::new(&mut parameters, &experiment.model, &experiment.attention, vocabularies);
+    Ok((parameters, model))
 }
 
 /// Reads the `tokenizer.json` of the run in `folder`, and compares it with the hash in `environment.json`. Where there is

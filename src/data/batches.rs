@@ -2,14 +2,19 @@
 
 use super::rows::Rows;
 
-/// Different lengths of batches at most: each is recorded as a CUDA graph of its own.
-const LENGTHS: usize = 16;
+/// Different shapes of batches at most: each is recorded as a CUDA graph of its own.
+pub(super) const SHAPES: usize = 16;
 
 /// Batches have lengths that are multiples of this, where the longest row is no shorter.
 const STEP: usize = 8;
 
 /// Lengths that are tried at most.
 const CANDIDATES: usize = 256;
+
+/// What the lengths that are tried are multiples of, where the longest row has `longest` columns.
+pub(super) fn step(longest: usize) -> usize {
+    longest.div_ceil(CANDIDATES).next_multiple_of(STEP)
+}
 
 /// How large a batch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,36 +35,37 @@ impl BatchSize {
     }
 }
 
-/// Rows by length: a bucket has those that are longer than the bucket before allows.
+/// Rows by length, in buckets: each row is in one. Batches of a bucket have the shape S, such as a number of columns.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Buckets {
-    buckets: Vec<Bucket>,
+pub struct Buckets<S> {
+    buckets: Vec<Bucket<S>>,
 }
 
 /// Rows of like length.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// The length of its batches.
-    pub length: usize,
+pub struct Bucket<S> {
+    /// The columns of its batches.
+    pub shape: S,
     /// Rows of a batch; the last of all may be filled up with rows of padding.
     pub rows: usize,
     /// The numbers of the rows, ascending.
     pub members: Vec<u32>,
 }
 
-impl Bucket {
+impl<S> Bucket<S> {
     /// How many batches hold all members once.
     pub fn batches(&self) -> usize {
         self.members.len().div_ceil(self.rows)
     }
 }
 
-impl Buckets {
-    /// Buckets of the lengths with which the least padding is needed; they follow from the rows' lengths alone.
-    pub fn new(rows: &Rows, size: BatchSize) -> Self {
+impl Buckets<usize> {
+    /// Buckets of the lengths with which the least padding is needed, each with the rows that are longer than the one before
+    /// allows; they follow from the rows' lengths alone.
+    pub fn of_rows(rows: &Rows, size: BatchSize) -> Self {
         let lengths = lengths(rows);
-        let mut buckets: Vec<Bucket> =
-            lengths.iter().map(|&length| Bucket { length, rows: size.rows(length), members: Vec::new() }).collect();
+        let bucket = |&length| Bucket { shape: length, rows: size.rows(length), members: Vec::new() };
+        let mut buckets: Vec<Bucket<usize>> = lengths.iter().map(bucket).collect();
         for row in 0..rows.count() {
             let bucket = lengths.partition_point(|length| *length < rows.targets(row));
             buckets[bucket].members.push(row as u32);
@@ -67,8 +73,20 @@ impl Buckets {
         Self { buckets }
     }
 
+    /// Which share of the batches' places holds no target.
+    pub fn padding(&self, rows: &Rows) -> f64 {
+        1.0 - rows.target_count() as f64 / self.places(|length| length) as f64
+    }
+}
+
+impl<S: Copy> Buckets<S> {
+    /// These buckets.
+    pub fn new(buckets: Vec<Bucket<S>>) -> Self {
+        Self { buckets }
+    }
+
     /// The buckets, the shortest first.
-    pub fn all(&self) -> &[Bucket] {
+    pub fn all(&self) -> &[Bucket<S>] {
         &self.buckets
     }
 
@@ -77,10 +95,9 @@ impl Buckets {
         self.buckets.iter().map(Bucket::batches).sum()
     }
 
-    /// Which share of the batches' places holds no target.
-    pub fn padding(&self, rows: &Rows) -> f64 {
-        let places: usize = self.buckets.iter().map(|bucket| bucket.batches() * bucket.rows * bucket.length).sum();
-        1.0 - rows.target_count() as f64 / places as f64
+    /// How many places all batches have, whose rows have so many.
+    pub fn places(&self, of_row: impl Fn(S) -> usize) -> usize {
+        self.buckets.iter().map(|bucket| bucket.batches() * bucket.rows * of_row(bucket.shape)).sum()
     }
 
     /// The batch of this number, of all batches in the order of buckets: its bucket, and the place of its first row among
@@ -96,16 +113,16 @@ impl Buckets {
     }
 }
 
-/// The lengths of batches, ascending: of all choices of [`LENGTHS`] multiples of a step one with the least padding, rows
+/// The lengths of batches, ascending: of all choices of [`SHAPES`] multiples of a step one with the least padding, rows
 /// that fill a batch up not counted.
 fn lengths(rows: &Rows) -> Vec<usize> {
     let longest = (0..rows.count()).map(|row| rows.targets(row)).max().unwrap_or(1).max(1);
-    let step = longest.div_ceil(CANDIDATES).next_multiple_of(STEP).min(rows.longest());
+    let step = step(longest).min(rows.longest());
     let mut counts = vec![0u64; longest.div_ceil(step)];
     for row in 0..rows.count() {
         counts[rows.targets(row).max(1).div_ceil(step) - 1] += 1;
     }
-    let chosen = least_padding(&counts, LENGTHS);
+    let chosen = least_padding(&counts, SHAPES);
     chosen.into_iter().map(|candidate| ((candidate + 1) * step).min(rows.longest())).collect()
 }
 
@@ -195,32 +212,32 @@ mod tests {
         let targets: Vec<usize> = (0..1000).map(|i| 1 + i * i % 97).collect();
         let rows = rows(&targets, 90);
         for size in [BatchSize::Rows(7), BatchSize::Tokens(200)] {
-            let buckets = Buckets::new(&rows, size);
+            let buckets = Buckets::of_rows(&rows, size);
             let mut seen = vec![0; rows.count()];
             let mut places = 0;
             for number in 0..buckets.batches() {
                 let (index, first) = buckets.batch(number);
                 let bucket = &buckets.all()[index];
-                assert!(bucket.length * bucket.rows <= 200 || size == BatchSize::Rows(7));
-                places += bucket.length * bucket.rows;
+                assert!(bucket.shape * bucket.rows <= 200 || size == BatchSize::Rows(7));
+                places += bucket.shape * bucket.rows;
                 for &row in bucket.members.iter().skip(first).take(bucket.rows) {
                     seen[row as usize] += 1;
-                    assert!(rows.targets(row as usize) <= bucket.length);
+                    assert!(rows.targets(row as usize) <= bucket.shape);
                 }
             }
             assert!(seen.iter().all(|count| *count == 1));
             let padding = 1.0 - rows.target_count() as f64 / places as f64;
             assert!((buckets.padding(&rows) - padding).abs() < 1e-12 && padding < 0.15, "{padding}");
-            assert!(buckets.all().len() <= LENGTHS);
+            assert!(buckets.all().len() <= SHAPES);
         }
     }
 
     #[test]
     fn short_rows_have_short_batches() {
-        let buckets = Buckets::new(&rows(&[3, 2, 30, 4], 4), BatchSize::Rows(2));
+        let buckets = Buckets::of_rows(&rows(&[3, 2, 30, 4], 4), BatchSize::Rows(2));
         assert_eq!(buckets.all().len(), 1);
-        assert_eq!(buckets.all()[0].length, 4);
-        let buckets = Buckets::new(&rows(&[3, 2, 30, 4], 100), BatchSize::Rows(2));
-        assert_eq!(buckets.all().iter().map(|bucket| bucket.length).collect::<Vec<_>>(), [8, 32]);
+        assert_eq!(buckets.all()[0].shape, 4);
+        let buckets = Buckets::of_rows(&rows(&[3, 2, 30, 4], 100), BatchSize::Rows(2));
+        assert_eq!(buckets.all().iter().map(|bucket| bucket.shape).collect::<Vec<_>>(), [8, 32]);
     }
 }

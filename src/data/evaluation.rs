@@ -1,7 +1,7 @@
 //! A split that is measured: every row once, in batches.
 
 use super::batches::{BatchSize, Buckets};
-use super::order::fixed_order;
+use super::order::FixedOrder;
 use super::rows::{Batch, Rows};
 use super::tokens::Measure;
 use anyhow::Result;
@@ -10,29 +10,20 @@ use anyhow::Result;
 #[derive(Debug)]
 pub struct Evaluation {
     rows: Rows,
-    plan: Plan,
-}
-
-/// How batches are made of rows.
-#[derive(Debug)]
-enum Plan {
-    /// So many rows one after the other; the last batch may have fewer.
-    Blocks(usize),
-    /// Batches of rows of like length, in an order that mixes lengths: the first batches stand for all.
-    Buckets(Buckets, Vec<u32>),
+    order: FixedOrder<usize>,
 }
 
 impl Evaluation {
     /// Blocks, so many to a batch.
     pub fn of_blocks(rows: Rows, batch: usize) -> Self {
-        Self { rows, plan: Plan::Blocks(batch) }
+        let order = FixedOrder::of_rows(rows.count(), batch, rows.longest());
+        Self { rows, order }
     }
 
-    /// Records, in batches of like lengths.
+    /// Records, in batches of like lengths, in an order that mixes lengths.
     pub fn of_records(rows: Rows, size: BatchSize) -> Self {
-        let buckets = Buckets::new(&rows, size);
-        let order = fixed_order(buckets.batches());
-        Self { rows, plan: Plan::Buckets(buckets, order) }
+        let order = FixedOrder::of_buckets(Buckets::of_rows(&rows, size));
+        Self { rows, order }
     }
 
     /// The rows that are measured.
@@ -42,10 +33,7 @@ impl Evaluation {
 
     /// How many batches hold all rows once.
     pub fn count(&self) -> usize {
-        match &self.plan {
-            Plan::Blocks(rows) => self.rows.count().div_ceil(*rows),
-            Plan::Buckets(_, order) => order.len(),
-        }
+        self.order.count()
     }
 
     /// Batch `number`, with the numbers of its rows; rows of padding may follow them.
@@ -53,21 +41,8 @@ impl Evaluation {
     /// # Errors
     /// A token file that cannot be read.
     pub fn batch(&self, number: usize) -> Result<(Batch, Vec<usize>)> {
-        match &self.plan {
-            Plan::Blocks(rows) => {
-                let first = number * rows;
-                let numbers = Vec::from_iter(first..self.rows.count().min(first + rows));
-                Ok((self.rows.batch(numbers.iter().copied(), self.rows.longest())?, numbers))
-            }
-            Plan::Buckets(buckets, order) => {
-                let (bucket, first) = buckets.batch(order.get(number).map_or(usize::MAX, |batch| *batch as usize));
-                let bucket = &buckets.all()[bucket];
-                let members = bucket.members.iter().skip(first).take(bucket.rows);
-                let numbers: Vec<usize> = members.map(|row| *row as usize).collect();
-                let padding = std::iter::repeat_n(usize::MAX, bucket.rows - numbers.len());
-                Ok((self.rows.batch(numbers.iter().copied().chain(padding), bucket.length)?, numbers))
-            }
-        }
+        let members = self.order.batch(number);
+        Ok((self.rows.batch(members.all(), members.shape)?, members.rows))
     }
 
     /// What the targets of a row stand for.
@@ -77,10 +52,7 @@ impl Evaluation {
 
     /// Which share of the batches' places holds no target; none where rows are blocks.
     pub fn padding(&self) -> Option<f64> {
-        match &self.plan {
-            Plan::Blocks(_) => None,
-            Plan::Buckets(buckets, _) => Some(buckets.padding(&self.rows)),
-        }
+        self.order.buckets().map(|buckets| buckets.padding(&self.rows))
     }
 }
 

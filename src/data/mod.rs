@@ -11,6 +11,7 @@ pub mod hub;
 pub mod import;
 pub mod options;
 pub mod order;
+pub mod pairs;
 pub mod record;
 pub mod rows;
 pub mod rust_sources;

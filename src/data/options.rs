@@ -1,5 +1,9 @@
 //! The tables `[data]` and `[tokenizer]` of a configuration.
 
+mod paths;
+
+pub use paths::Paths;
+
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -16,18 +20,19 @@ pub struct DataOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub field: Option<String>,
-    /// Text files of the train split: a path or a glob, whose matches are taken in order of name.
+    /// Text files of the train split: a path or a glob, whose matches are taken in order of name; a pair of these, for the
+    /// source and the target, where a task has both.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
-    pub train: Option<PathBuf>,
+    pub train: Option<Paths>,
     /// Text files of the validation split.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
-    pub validation: Option<PathBuf>,
+    pub validation: Option<Paths>,
     /// Text files of the test split.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
-    pub test: Option<PathBuf>,
+    pub test: Option<Paths>,
     /// One text file, cut by `split`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
@@ -39,9 +44,37 @@ pub struct DataOptions {
     /// What a row of a batch is, for a language model.
     #[garde(skip)]
     pub rows: RowKind,
-    /// What becomes of a train record that is longer than `model.max_length`, its end included.
+    /// What becomes of a train record that is longer than `model.max_length`, its end included, or of a train pair of which
+    /// a side is longer than its own bound. Its default depends on the task; a loaded experiment has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
-    pub long_records: LongRecords,
+    pub long_records: Option<LongRecords>,
+    /// Tokens of a source at most, its end included; `model.max_length` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub max_source_length: Option<usize>,
+    /// Tokens of a target at most, its end included; `model.max_length` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub max_target_length: Option<usize>,
+    /// Train pairs of which a side has more than so many times the tokens of the other, ends included, are left out; more
+    /// than 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub length_ratio: Option<f64>,
+    /// Of a dialogue: whether sentences about who replies stand before the history.
+    #[garde(skip)]
+    pub persona: bool,
+    /// Of a dialogue: how many of the newest turns of the history are kept; 0 = all.
+    #[garde(skip)]
+    pub history_turns: usize,
+}
+
+impl DataOptions {
+    /// What becomes of long train records.
+    pub fn long_records(&self) -> LongRecords {
+        self.long_records.unwrap_or_default()
+    }
 }
 
 /// `data.rows`.
@@ -84,11 +117,14 @@ pub struct TokenizerOptions {
     /// How often a word occurs at least that becomes a token of kind `word`.
     #[garde(range(min = 1))]
     pub min_frequency: u64,
+    /// Whether sources and targets have one vocabulary, learned from both; else each has its own.
+    #[garde(skip)]
+    pub joint: bool,
 }
 
 impl Default for TokenizerOptions {
     fn default() -> Self {
-        Self { kind: TokenizerKind::Bpe, vocab_size: None, sample_bytes: 100_000_000, min_frequency: 3 }
+        Self { kind: TokenizerKind::Bpe, vocab_size: None, sample_bytes: 100_000_000, min_frequency: 3, joint: true }
     }
 }
 

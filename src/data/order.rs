@@ -1,61 +1,31 @@
 //! The order in which training reads rows: endless, shuffled anew each epoch, a function of the seed.
 
+mod numbers;
+
+pub use numbers::{FixedOrder, Members, Order};
+
 use super::batches::{BatchSize, Buckets};
 use super::rows::{Batch, Rows};
 use anyhow::Result;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// Orders kept at hand: that of the current epoch, and that of the one before or after it for batches across the border.
-const CACHED: usize = 2;
-
-/// What an order is drawn for.
-const BLOCKS: &[u8] = b"train-order";
-const BATCHES: &[u8] = b"train-batches";
-const BUCKET: &[u8] = b"train-bucket";
-
-/// An endless sequence of batches. What stands at a position follows from the seed and the position alone, never from
-/// what was read before.
+/// An endless sequence of batches of a language model's rows.
 #[derive(Debug)]
 pub struct TrainOrder {
     rows: Rows,
-    seed: u64,
-    plan: Plan,
-    cache: Mutex<VecDeque<(u64, Arc<Epoch>)>>,
-}
-
-/// How batches are made of rows.
-#[derive(Debug)]
-enum Plan {
-    /// So many rows follow each other, across the border of an epoch where it comes to that. An epoch is a permutation of
-    /// all rows.
-    Blocks(usize),
-    /// An epoch is a permutation of all batches, in each of which stand rows of one bucket, permuted too.
-    Buckets(Buckets),
-}
-
-/// The order of an epoch.
-#[derive(Debug)]
-struct Epoch {
-    /// Rows, or batches of buckets.
-    order: Vec<u32>,
-    /// Rows of each bucket.
-    buckets: Vec<Vec<u32>>,
+    order: Order<usize>,
 }
 
 impl TrainOrder {
     /// The order of blocks, so many to a batch.
     pub fn of_blocks(rows: Rows, batch: usize, seed: u64) -> Self {
-        Self { rows, seed, plan: Plan::Blocks(batch), cache: Mutex::default() }
+        let order = Order::of_rows(rows.count(), batch, rows.longest(), seed);
+        Self { rows, order }
     }
 
     /// The order of records, in batches of like lengths.
     pub fn of_records(rows: Rows, size: BatchSize, seed: u64) -> Self {
-        let plan = Plan::Buckets(Buckets::new(&rows, size));
-        Self { rows, seed, plan, cache: Mutex::default() }
+        let order = Order::of_buckets(Buckets::of_rows(&rows, size), seed);
+        Self { rows, order }
     }
 
     /// The rows that are ordered.
@@ -65,37 +35,23 @@ impl TrainOrder {
 
     /// What an epoch sees each once: rows, or batches of buckets.
     pub fn examples(&self) -> u64 {
-        match &self.plan {
-            Plan::Blocks(_) => self.rows.count() as u64,
-            Plan::Buckets(buckets) => buckets.batches() as u64,
-        }
+        self.order.examples()
     }
 
     /// How many of these a batch is.
     pub fn examples_per_batch(&self) -> u64 {
-        match &self.plan {
-            Plan::Blocks(rows) => *rows as u64,
-            Plan::Buckets(_) => 1,
-        }
+        self.order.examples_per_batch()
     }
 
     /// Rows and length of the largest batches.
     pub fn largest(&self) -> (usize, usize) {
-        match &self.plan {
-            Plan::Blocks(rows) => (*rows, self.rows.longest()),
-            Plan::Buckets(buckets) => {
-                let shapes = buckets.all().iter().map(|bucket| (bucket.rows, bucket.length));
-                shapes.max_by_key(|(rows, length)| rows * length).unwrap_or((1, self.rows.longest()))
-            }
-        }
+        let shapes = self.order.shapes().into_iter();
+        shapes.max_by_key(|(rows, length)| rows * length).unwrap_or((1, self.rows.longest()))
     }
 
     /// Which share of the batches' places holds no target; none where rows are blocks.
     pub fn padding(&self) -> Option<f64> {
-        match &self.plan {
-            Plan::Blocks(_) => None,
-            Plan::Buckets(buckets) => Some(buckets.padding(&self.rows)),
-        }
+        self.order.buckets().map(|buckets| buckets.padding(&self.rows))
     }
 
     /// Batch `index` since training began.
@@ -103,94 +59,8 @@ impl TrainOrder {
     /// # Errors
     /// A token file that cannot be read.
     pub fn batch(&self, index: u64) -> Result<Batch> {
-        match &self.plan {
-            Plan::Blocks(rows) => {
-                let positions = (index * *rows as u64..).take(*rows);
-                self.rows.batch(positions.map(|position| self.at(position).1 as usize), self.rows.longest())
-            }
-            Plan::Buckets(buckets) => {
-                let (epoch, number) = self.at(index);
-                let (bucket, first) = buckets.batch(number as usize);
-                let members = &epoch.buckets[bucket];
-                let bucket = &buckets.all()[bucket];
-                let row = |place| members.get(place).map_or(usize::MAX, |row: &u32| *row as usize);
-                self.rows.batch((first..first + bucket.rows).map(row), bucket.length)
-            }
-        }
-    }
-
-    /// The epoch of a position, and what stands there.
-    fn at(&self, position: u64) -> (Arc<Epoch>, u32) {
-        let count = self.examples();
-        let epoch = self.epoch(position / count);
-        // The remainder is below the number of examples, a usize.
-        let found = epoch.order[(position % count) as usize];
-        (epoch, found)
-    }
-
-    fn epoch(&self, number: u64) -> Arc<Epoch> {
-        // A thread that panicked in here left the cache whole: entries are made before they are put in.
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, epoch)) = cache.iter().find(|(cached, _)| *cached == number) {
-            return epoch.clone();
-        }
-        let epoch = Arc::new(self.draw(number));
-        cache.truncate(CACHED - 1);
-        cache.push_front((number, epoch.clone()));
-        epoch
-    }
-
-    fn draw(&self, epoch: u64) -> Epoch {
-        let count = self.examples() as usize;
-        let Plan::Buckets(buckets) = &self.plan else {
-            return Epoch { order: permutation(count, seed_for(BLOCKS, &[self.seed, epoch])), buckets: Vec::new() };
-        };
-        let members = (0..).zip(buckets.all()).map(|(index, bucket)| {
-            let mut members = bucket.members.clone();
-            shuffle(&mut members, seed_for(BUCKET, &[self.seed, epoch, index]));
-            members
-        });
-        Epoch { order: permutation(count, seed_for(BATCHES, &[self.seed, epoch])), buckets: members.collect() }
-    }
-}
-
-/// The seed of a permutation: SHA-256 of what it is for and of numbers, each as 8 bytes, little endian. An epoch's blocks
-/// are drawn for `"train-order"`, the run's seed and the epoch.
-fn seed_for(purpose: &[u8], numbers: &[u64]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(purpose);
-    numbers.iter().for_each(|number| hash.update(number.to_le_bytes()));
-    hash.finalize().into()
-}
-
-/// `0..count` in an order that only its length decides: what is measured in part is so in all lengths.
-pub fn fixed_order(count: usize) -> Vec<u32> {
-    permutation(count, seed_for(b"evaluation-batches", &[]))
-}
-
-fn permutation(count: usize, seed: [u8; 32]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..count as u32).collect();
-    shuffle(&mut order, seed);
-    order
-}
-
-/// Shuffles by Fisher and Yates' method. Written out, for a library's own shuffle may change from one version to the
-/// next, and stored runs must go on in the order that they began in.
-fn shuffle(order: &mut [u32], seed: [u8; 32]) {
-    let mut random = ChaCha8Rng::from_seed(seed);
-    for last in (1..order.len()).rev() {
-        order.swap(last, below(&mut random, last as u64 + 1) as usize);
-    }
-}
-
-/// A number below `bound`, each as likely as the next: draws past the last whole multiple are drawn again.
-fn below(random: &mut ChaCha8Rng, bound: u64) -> u64 {
-    let whole = u64::MAX - u64::MAX % bound;
-    loop {
-        let drawn = random.next_u64();
-        if drawn < whole {
-            return drawn % bound;
-        }
+        let members = self.order.batch(index);
+        self.rows.batch(members.all(), members.shape)
     }
 }
 
@@ -248,17 +118,6 @@ mod tests {
         assert_eq!(read(&order(8, 4, 1), 0..4), [4, 6, 0, 3, 2, 1, 7, 5, 4, 6, 1, 0, 3, 5, 2, 7]);
     }
 
-    #[test]
-    fn every_place_is_as_likely() {
-        let mut places = [0; 5];
-        for epoch in 0..5000 {
-            let permutation = permutation(5, seed_for(BLOCKS, &[9, epoch]));
-            places[permutation.iter().position(|&block| block == 0).unwrap()] += 1;
-        }
-        // Six standard deviations of a count with mean 1000.
-        assert!(places.iter().all(|count: &i32| (count - 1000).abs() < 170), "{places:?}");
-    }
-
     /// Record i is the token i, some times, and an end.
     fn records(seed: u64) -> TrainOrder {
         let mut ids = vec![0];
@@ -303,6 +162,5 @@ mod tests {
             assert_eq!(visited.batch(index as u64).unwrap(), all[index]);
         }
         assert_ne!(records(3).batch(0).unwrap(), all[0]);
-        assert_eq!(fixed_order(5), fixed_order(5));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::card::SPLITS;
 use super::datasets::{self, Prepared};
-use super::options::DataOptions;
+use super::options::{DataOptions, Paths};
 use super::record::Shape;
 use super::source;
 use super::text::{CutShares, Form, Text, check_field, survey_files, survey_records, survey_shares};
@@ -124,11 +124,21 @@ fn choice(options: &DataOptions) -> Result<Choice<'_>> {
             }
             None => refuse!("[data] has `path` without `split`; expected shares such as split = [0.9, 0.1]"),
         },
-        (None, None, Some(train)) => {
-            Ok(Choice::Files { train, validation: validation.as_deref(), test: test.as_deref() })
-        }
+        (None, None, Some(train)) => Ok(Choice::Files {
+            train: one("train", train)?,
+            validation: validation.as_ref().map(|paths| one("validation", paths)).transpose()?,
+            test: test.as_ref().map(|paths| one("test", paths)).transpose()?,
+        }),
         (None, None, None) => refuse!("[data] names no text; {expected}"),
         _ => refuse!("[data] has {}; {expected}", found.join(" and ")),
+    }
+}
+
+/// The path of a split that is one text.
+fn one<'a>(split: &str, paths: &'a Paths) -> Result<&'a Path> {
+    match paths.one() {
+        Some(path) => Ok(path),
+        None => refuse!("data.{split} is a pair of paths; expected one: the task has no source and target"),
     }
 }
 
@@ -196,6 +206,7 @@ mod tests {
             ("path = 'a'\ntest = 'b'", "`test` without `train`"),
             ("train = 'a'\nsplit = [0.9, 0.1]", "`split` without `path`"),
             ("train = 'a'\nfield = 'text'", "`field` without `dataset`"),
+            ("train = 'a'\ntest = ['b', 'c']", "data.test is a pair of paths"),
             ("path = 'a'\nsplit = [1.0]", "[1.0]"),
             ("path = 'a'\nsplit = [0.9, 0.2]", "[0.9, 0.2]"),
             ("path = 'a'\nsplit = [1.1, -0.1]", "[1.1, -0.1]"),
@@ -219,7 +230,7 @@ mod tests {
         let [train, test] = ["train.txt", "test.txt"].map(|name| folder.path().join(name));
         fs::write(&train, "abcdefghij").unwrap();
         fs::write(&test, "xyz").unwrap();
-        let files = DataOptions { train: Some(train.clone()), test: Some(test), ..Default::default() };
+        let files = DataOptions { train: Some(train.clone().into()), test: Some(test.into()), ..Default::default() };
         check(&files, folder.path()).unwrap();
         let splits = load(&files, folder.path(), &SPLITS).unwrap();
         let named: Vec<_> = splits.named().map(|(name, text)| (name, text.bytes(), text.sha256.as_str())).collect();

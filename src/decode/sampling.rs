@@ -25,11 +25,19 @@ impl Sampling {
     /// # Errors
     /// Logits that are not finite; none left to choose from.
     pub fn choose(&self, logits: &[f64], excluded: Option<u32>, draw: f64) -> Result<u32> {
+        self.choose_among(logits, |id| Some(id) != excluded, draw)?.context(NOTHING_TO_CHOOSE)
+    }
+
+    /// As [`Sampling::choose`] among the tokens that are `allowed`; `None` where none is.
+    ///
+    /// # Errors
+    /// Logits that are not finite.
+    pub fn choose_among(&self, logits: &[f64], allowed: impl Fn(u32) -> bool, draw: f64) -> Result<Option<u32>> {
         check_finite(logits.iter().all(|logit| logit.is_finite()))?;
-        let mut candidates = most_likely_first(logits, excluded);
-        let &(first, highest) = candidates.first().context(NOTHING_TO_CHOOSE)?;
+        let mut candidates = most_likely_first(logits, allowed);
+        let Some(&(first, highest)) = candidates.first() else { return Ok(None) };
         if self.temperature == 0.0 {
-            return Ok(first);
+            return Ok(Some(first));
         }
         candidates.truncate(self.top_k.unwrap_or(usize::MAX));
         for (_, score) in &mut candidates {
@@ -39,7 +47,7 @@ impl Sampling {
         if let Some(p) = self.top_p {
             candidates.truncate(nucleus(&candidates, p));
         }
-        Ok(drawn(&candidates, draw).unwrap_or(first))
+        Ok(Some(drawn(&candidates, draw).unwrap_or(first)))
     }
 }
 
@@ -52,10 +60,10 @@ pub(super) fn check_finite(finite: bool) -> Result<()> {
     Ok(())
 }
 
-/// Ids and logits, the highest first.
-fn most_likely_first(logits: &[f64], excluded: Option<u32>) -> Vec<(u32, f64)> {
+/// Ids that are allowed and their logits, the highest first.
+fn most_likely_first(logits: &[f64], allowed: impl Fn(u32) -> bool) -> Vec<(u32, f64)> {
     let all = (0..).zip(logits.iter().copied());
-    let mut candidates: Vec<(u32, f64)> = all.filter(|(id, _)| Some(*id) != excluded).collect();
+    let mut candidates: Vec<(u32, f64)> = all.filter(|(id, _)| allowed(*id)).collect();
     // Stable: the lower of two ids stays before the other where their logits are equal.
     candidates.sort_by(|(_, a), (_, b)| b.partial_cmp(a).unwrap_or(Ordering::Equal));
     candidates

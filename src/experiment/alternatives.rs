@@ -5,7 +5,7 @@ use super::keys::{find, remove};
 use toml::Table;
 
 /// A key, and those that cannot stand beside it.
-const ALTERNATIVES: [(&str, &[&str]); 10] = [
+const ALTERNATIVES: [(&str, &[&str]); 11] = [
     ("train.steps", &["train.epochs"]),
     ("train.epochs", &["train.steps"]),
     ("train.batch_size", &["train.batch_tokens"]),
@@ -15,8 +15,9 @@ const ALTERNATIVES: [(&str, &[&str]); 10] = [
     ("data.train", &["data.dataset", "data.field", "data.path", "data.split"]),
     // The kind of every self-attention: a cell of a sweep over kinds must not train its base's.
     ("attention.kind", &["attention.layers", "attention.encoder", "attention.decoder"]),
+    ("attention.encoder", &["attention.layers"]),
     ("attention.decoder", &["attention.layers"]),
-    ("attention.layers", &["attention.kind", "attention.decoder"]),
+    ("attention.layers", &["attention.kind", "attention.encoder", "attention.decoder"]),
 ];
 
 /// Takes out of `table` what cannot stand beside a key that `over` gives; what is `protected` stays, so that two

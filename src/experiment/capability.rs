@@ -5,7 +5,6 @@ use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::attention::{Kind, Part};
 use crate::data::options::RowKind;
-use crate::tasks::options::TaskKind;
 use anyhow::Result;
 
 /// Refuses what cannot be done.
@@ -17,11 +16,15 @@ pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()>
 
 /// What the kinds declare, against what the task needs.
 fn check_kinds(experiment: &Experiment, origins: &Provenance) -> Result<()> {
-    let causal = match experiment.task.kind {
-        TaskKind::LanguageModeling => true,
-    };
+    // Every task writes from left to right.
+    let causal = true;
     let padding = experiment.data.rows == RowKind::Records;
-    for (kind, _) in experiment.attention.decoder_layers(experiment.model.layers) {
+    let (attention, depth) = (&experiment.attention, experiment.model.depth());
+    // What stands after the end of a source is always hidden.
+    let over_sources =
+        attention.encoder_layers(depth).into_iter().chain(attention.cross_kind(depth).map(|kind| (kind, 1)));
+    let needs = attention.decoder_layers(depth).into_iter().map(|(kind, _)| (kind, causal, padding));
+    for (kind, causal, padding) in needs.chain(over_sources.map(|(kind, _)| (kind, false, true))) {
         if let Some(lack) = lack(kind, causal, padding) {
             return Err(origins.refusal("attention.kind", lack));
         }
@@ -44,7 +47,7 @@ fn lack(kind: Kind, causal: bool, padding: bool) -> Option<String> {
 fn check_length(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let (model, attention) = (&experiment.model, &experiment.attention);
     let (a, b) = attention.factorized_dense.widths(model.max_length);
-    let used = attention.uses(Part::FactorizedDense, model.layers);
+    let used = attention.uses(Part::FactorizedDense, model.depth());
     if used && a.checked_mul(b).is_some_and(|reach| reach < model.max_length) {
         let what = format!("{a} · {b} is less than model.max_length = {}, expected at least that", model.max_length);
         return Err(origins.refusal_of(&["attention.factorized-dense.factors", "model.max_length"], what));
@@ -55,9 +58,10 @@ fn check_length(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 /// Sizes are multiplied as i64 from here on; what no machine holds is refused before it overflows.
 fn check_sizes(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let (model, train) = (&experiment.model, &experiment.train);
-    let (length, layers) = (model.max_length, model.layers);
+    let (length, depth) = (model.max_length, model.depth());
+    let layers = depth.encoder.saturating_add(depth.decoder);
     let attention = &experiment.attention;
-    let used = |part: Part, width: i64| if attention.uses(part, layers) { width } else { 1 };
+    let used = |part: Part, width: i64| if attention.uses(part, depth) { width } else { 1 };
     let hidden = used(Part::Dense, attention.dense.hidden.unwrap_or(model.head_width()));
     let (a, b) = attention.factorized_dense.widths(length);
     let factor = used(Part::FactorizedDense, a.max(b));

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn names_come_from_the_enum_itself() {
         assert_eq!(names_of::<Kind>(), Kind::pure().map(|kind| kind.to_string()).collect::<Vec<_>>());
-        assert_eq!(names_of::<crate::model::options::Architecture>(), ["decoder"]);
+        assert_eq!(names_of::<crate::model::options::Architecture>(), ["decoder", "encoder-decoder"]);
     }
 
     #[test]

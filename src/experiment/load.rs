@@ -7,7 +7,7 @@ use super::overrides::Override;
 use super::provenance::{Origin, Provenance, one_line};
 use super::schema::Experiment;
 use super::source::{Document, read_text};
-use super::{capability, unbuilt, validate};
+use super::{capability, data_keys, unbuilt, validate};
 use anyhow::Result;
 use garde::Validate;
 use std::path::{Path, PathBuf};
@@ -107,6 +107,8 @@ impl Layers {
         validate::check_given(&table, &origins)?;
         experiment.validate().map_err(|report| explain::out_of_range(&report, &table, &origins))?;
         validate::check(&experiment, &origins)?;
+        // Stored, as every default is: what it is follows from the task alone.
+        experiment.data.long_records.get_or_insert(data_keys::long_records(experiment.task.kind));
         let lack = capability::check(&experiment, &origins).err();
         Ok((Loaded { experiment, table }, lack))
     }

@@ -5,6 +5,7 @@
 
 mod alternatives;
 mod capability;
+mod data_keys;
 mod explain;
 pub(crate) mod keys;
 pub(crate) mod load;

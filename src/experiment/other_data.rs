@@ -6,6 +6,9 @@ use anyhow::Result;
 use std::path::Path;
 use toml::{Table, Value};
 
+/// The keys of `[data]` that say how texts become rows, wherever they lie.
+const KEPT: [&str; 5] = ["rows", "long_records", "max_source_length", "max_target_length", "length_ratio"];
+
 /// As [`load`](super::load), for the configuration of a trained run: a source of texts that `sets` name takes
 /// the place of the run's own, and the text of one split needs no train text beside it.
 ///
@@ -28,7 +31,7 @@ fn make_way(data: &mut Table, overrides: &[Override]) {
     if let (None, Some(part), false) =
         (source, named("validation").or_else(|| named("test")), data.contains_key("train"))
     {
-        data.retain(|key, _| matches!(key, "rows" | "long_records"));
+        data.retain(|key, _| KEPT.contains(&key));
         // Nothing is learned from it.
         data.insert("train".to_owned(), part.value.clone());
     }
@@ -37,9 +40,8 @@ fn make_way(data: &mut Table, overrides: &[Override]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::options::DataOptions;
+    use crate::data::options::{DataOptions, LongRecords, Paths};
     use crate::experiment::load::tests::LEAST;
-    use std::path::PathBuf;
 
     /// `[data]` of a run whose own is `own`, under `sets`.
     fn data(own: &str, sets: &[&str]) -> DataOptions {
@@ -54,7 +56,12 @@ mod tests {
     fn another_source_takes_the_place_of_the_runs() {
         for own in ["dataset = \"rust-sources\"\n", "path = \"/a\"\nsplit = [0.9, 0.1]\n", "train = \"/a\"\n"] {
             let found = data(own, &["data.path=/b", "data.split=[0.5, 0.5]"]);
-            let expected = DataOptions { path: Some("/b".into()), split: Some(vec![0.5, 0.5]), ..Default::default() };
+            let expected = DataOptions {
+                path: Some("/b".into()),
+                split: Some(vec![0.5, 0.5]),
+                long_records: Some(LongRecords::Cut),
+                ..Default::default()
+            };
             assert_eq!(found, expected);
             assert_eq!(data(own, &["data.dataset=x"]).dataset.as_deref(), Some("x"));
         }
@@ -63,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_split_of_its_own_needs_no_train_text() {
-        let path = |text: &str| Some(PathBuf::from(text));
+        let path = |text: &str| Some(Paths::from(text));
         for own in ["dataset = \"rust-sources\"\n", "path = \"/a\"\nsplit = [0.9, 0.1]\n"] {
             let found = data(own, &["data.test=/b"]);
             assert_eq!((found.train, found.validation, found.test, found.path), (path("/b"), None, path("/b"), None));

@@ -130,6 +130,9 @@ mod tests {
     fn paths_are_relative_to_the_current_folder() {
         let folder = std::env::current_dir().unwrap();
         assert_eq!(value("data.train=a/*.txt").as_str(), folder.join("a/*.txt").to_str());
+        let pair = value("data.train=[\"a.en\", \"/b/a.de\"]");
+        assert_eq!(pair[0].as_str(), folder.join("a.en").to_str());
+        assert_eq!(pair[1].as_str(), Some("/b/a.de"));
         assert_eq!(value("train.init_from=a/b:average:3").as_str(), folder.join("a/b:average:3").to_str());
         assert_eq!(value("data={path=\"b.txt\"}")["path"].as_str(), folder.join("b.txt").to_str());
     }

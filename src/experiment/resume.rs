@@ -126,11 +126,13 @@ mod tests {
             "train.samples=1",
             "train.sample_tokens=5",
             "train.tensorboard=true",
+            "decode.beam=8",
+            "decode.max_length=50",
         ]);
         (now.train.steps, now.train.epochs) = (None, Some(2.0));
         check_resume(&saved, &now).unwrap();
         let keys: Vec<String> = changes(&saved, &now).unwrap().into_iter().map(|change| change.key).collect();
-        assert_eq!(keys.len(), 12);
+        assert_eq!(keys.len(), 14);
         assert!(keys.contains(&"train.steps".to_owned()) && keys.contains(&"train.epochs".to_owned()));
         assert_eq!(changes(&saved, &saved).unwrap(), []);
         // It changes what evaluations, the best and patience compare.

@@ -1,7 +1,8 @@
 //! The whole of a configuration: the rooms' option structs under the names of the TOML.
 
-use crate::attention::options::{AttentionOptions, label};
+use crate::attention::options::AttentionOptions;
 use crate::data::options::{DataOptions, TokenizerOptions};
+use crate::decode::options::DecodeOptions;
 use crate::model::options::ModelOptions;
 use crate::runs::is_name;
 use crate::tasks::options::TaskOptions;
@@ -45,12 +46,16 @@ pub struct Experiment {
     /// `[train]`.
     #[garde(dive)]
     pub train: TrainOptions,
+    /// `[decode]`.
+    #[serde(default)]
+    #[garde(dive)]
+    pub decode: DecodeOptions,
 }
 
 impl Experiment {
     /// One name for what its self-attentions are: a kind, or the runs of layers of a hybrid.
     pub fn kind(&self) -> String {
-        label(&self.attention.decoder_layers(self.model.layers))
+        self.attention.label(self.model.depth())
     }
 
     /// The name of a run that is given none: `<kind>-s<seed>`.
@@ -58,6 +63,11 @@ impl Experiment {
         let run = |kind: &str| format!("{kind}-s{}", self.seed);
         let named = run(&self.kind());
         if is_name(&named) { named } else { run("hybrid") }
+    }
+
+    /// Whether sources and targets have one table of embeddings, where there are both.
+    pub fn shares_embeddings(&self) -> bool {
+        self.model.share_embeddings.unwrap_or(self.tokenizer.joint)
     }
 }
 

@@ -75,8 +75,15 @@ pub(crate) fn anchor_paths(table: &mut Table, folder: &Path) -> Result<()> {
     for (name, keys) in PATHS {
         let Some(Value::Table(inner)) = table.get_mut(name) else { continue };
         for key in keys {
-            if let Some(Value::String(path)) = inner.get_mut(*key) {
-                *path = anchor(path, folder)?;
+            let paths = match inner.get_mut(*key) {
+                Some(Value::Array(paths)) => paths.as_mut_slice(),
+                Some(path) => std::slice::from_mut(path),
+                None => continue,
+            };
+            for path in paths {
+                if let Value::String(path) = path {
+                    *path = anchor(path, folder)?;
+                }
             }
         }
     }
@@ -149,6 +156,14 @@ mod tests {
         assert_eq!(error, "x.toml:2: not valid TOML: duplicate key");
         let error = Document::parse(Path::new("x.toml"), "a = 1\nb = 99999999999999999999\n").unwrap_err().to_string();
         assert!(error.starts_with("x.toml:2: "), "{error}");
+    }
+
+    #[test]
+    fn both_paths_of_a_pair_are_anchored() {
+        let mut table: Table = toml::from_str("data.train = [\"a.en\", \"../a.de\"]\ndata.test = [5]").unwrap();
+        anchor_paths(&mut table, Path::new("/a/b")).unwrap();
+        let expected = "data.train = [\"/a/b/a.en\", \"/a/a.de\"]\ndata.test = [5]";
+        assert_eq!(table, toml::from_str::<Table>(expected).unwrap());
     }
 
     #[test]

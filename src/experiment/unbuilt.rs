@@ -11,19 +11,12 @@ use crate::tasks::options::TaskKind;
 use anyhow::Result;
 use toml::{Table, Value};
 
-/// Keys and tables.
-const KEYS: &[&str] = &["tokenizer.joint", "model.encoder_layers", "model.decoder_layers", "decode"];
-
 /// Values of keys that take a name.
 const VALUES: &[(&str, &str)] = &[
     ("task.kind", "masked-lm"),
-    ("task.kind", "translation"),
-    ("task.kind", "summarization"),
-    ("task.kind", "dialogue"),
     ("task.kind", "classification"),
     ("task.kind", "regression"),
     ("model.architecture", "encoder"),
-    ("model.architecture", "encoder-decoder"),
 ];
 
 /// Keys that take a kind of attention.
@@ -46,11 +39,6 @@ const KINDS: &[&str] = &[
 
 /// Refuses what is named here and given in `table`.
 pub(super) fn check(table: &Table, origins: &Provenance) -> Result<()> {
-    for key in KEYS {
-        if find(table, key).is_some() {
-            return Err(origins.refusal_at(&[key], format!("{key} is not built yet; leave it out")));
-        }
-    }
     for (key, value) in VALUES {
         if find(table, key).and_then(Value::as_str) == Some(value) {
             return Err(not_built(key, value, origins));
@@ -109,10 +97,6 @@ mod tests {
             refused("[attention]\nlayers = [\"vanilla\", \"local\"]\n").unwrap().contains("\"local\" is not built")
         );
         assert!(refused("[attention]\ndecoder = \"fnet+vanilla\"\n").unwrap().contains("fnet is a layer of its own"));
-        assert_eq!(
-            refused("[model]\n\n[model.norm]\n\n[decode]\nbeam = 8\n").unwrap(),
-            "x.toml:5: decode is not built yet; leave it out"
-        );
         assert_eq!(refused("[attention]\nkind = \"denes\"\n"), None);
         assert_eq!(refused("[attention]\nkind = \"random+vanilla\"\n"), None);
     }
@@ -124,10 +108,6 @@ mod tests {
             let message = refused(&text).unwrap();
             assert!(message.contains(&format!("{key} = {value:?} is not built yet; built: ")), "{message}");
             assert!(!built(key).is_empty() && built(key).iter().all(|name| name != value), "{key} = {value}");
-        }
-        for key in KEYS {
-            let text = toml::to_string(&nest(key, Value::Boolean(true))).unwrap();
-            assert!(refused(&text).unwrap().contains(&format!("{key} is not built yet")));
         }
         assert!(KINDS.iter().all(|kind| !names_of::<Kind>().contains(&(*kind).to_owned())));
     }

@@ -1,12 +1,13 @@
 //! What no single value shows: whether the keys of an experiment fit one another.
 
+use super::data_keys;
 use super::keys::{find, leaves};
 use super::provenance::Provenance;
 use super::schema::Experiment;
 use crate::attention::Part;
+use crate::data::options::Paths;
 use crate::model::options::{Architecture, Positions, ResidualStream};
 use crate::runs::{LONGEST_NAME, NAME_PATTERN, is_name};
-use crate::tasks::options::TaskKind;
 use crate::train::options::{BestOptions, OptimizerKind, Precision, ScheduleKind, ScheduleOptions};
 use anyhow::Result;
 use toml::{Table, Value};
@@ -17,15 +18,17 @@ const LEAST_SQUARE: f64 = 1e-37;
 /// Refuses the first combination that cannot be meant.
 pub(super) fn check(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     check_name(experiment, origins)?;
-    check_task(experiment);
+    check_task(experiment, origins)?;
     check_data(experiment, origins)?;
     check_split(experiment, origins)?;
+    data_keys::check(experiment, origins)?;
     check_model(experiment, origins)?;
     check_attention(experiment, origins)?;
     check_length_of_training(experiment, origins)?;
     check_optimizer(experiment, origins)?;
     check_schedule(experiment, origins)?;
     check_batch(experiment, origins)?;
+    check_decode(experiment, origins)?;
     check_best(experiment, origins)
 }
 
@@ -66,11 +69,16 @@ fn check_name(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     }
 }
 
-/// Which architectures a task runs on. Every pair stands here, so that a new one has to be decided.
-fn check_task(experiment: &Experiment) {
-    match (experiment.task.kind, experiment.model.architecture) {
-        (TaskKind::LanguageModeling, Architecture::Decoder) => {}
+/// Each task runs on one architecture.
+fn check_task(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let (task, found) = (experiment.task.kind, experiment.model.architecture);
+    let expected = task.architecture();
+    if found != expected {
+        let what =
+            format!("found {:?}, expected {:?} for task.kind = {:?}", found.name(), expected.name(), task.name());
+        return Err(origins.refusal_of(&["model.architecture", "task.kind"], what));
     }
+    Ok(())
 }
 
 fn check_data(experiment: &Experiment, origins: &Provenance) -> Result<()> {
@@ -90,16 +98,16 @@ fn check_data(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         }
     }
     let files = [
-        ("data.train", &data.train),
-        ("data.validation", &data.validation),
-        ("data.test", &data.test),
-        ("data.path", &data.path),
+        ("data.train", data.train.as_ref().map(Paths::all)),
+        ("data.validation", data.validation.as_ref().map(Paths::all)),
+        ("data.test", data.test.as_ref().map(Paths::all)),
+        ("data.path", data.path.as_ref().map(std::slice::from_ref)),
     ];
-    for (key, path) in files {
-        if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+    for (key, paths) in files {
+        if paths.into_iter().flatten().any(|path| path.as_os_str().is_empty()) {
             return Err(origins.refusal(key, "found \"\", expected a path"));
         }
-        if path.is_some() && data.train.is_none() && key != "data.path" {
+        if paths.is_some() && data.train.is_none() && key != "data.path" {
             return Err(origins.refusal(key, format!("stands beside {}, expected beside data.train only", given[0])));
         }
     }
@@ -144,6 +152,19 @@ fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
         );
         return Err(origins.refusal_of(&["model.relative_distance", "model.relative_buckets"], what));
     }
+    let encoder = model.architecture == Architecture::EncoderDecoder;
+    if encoder && model.positions == Positions::Relative && model.relative_buckets < 4 {
+        let what = format!(
+            "found {}, expected at least 4: an encoder has half of them for either side",
+            model.relative_buckets
+        );
+        return Err(origins.refusal_of(&["model.relative_buckets", "model.architecture"], what));
+    }
+    if model.share_embeddings == Some(true) && !experiment.tokenizer.joint {
+        let what = "found true beside tokenizer.joint = false, with which sources and targets have vocabularies of their \
+                    own; expected beside tokenizer.joint = true only";
+        return Err(origins.refusal_of(&["model.share_embeddings", "tokenizer.joint"], what));
+    }
     let precision = experiment.train.precision;
     if model.residual_stream == ResidualStream::Bfloat16 && precision != Precision::Bf16 {
         let what = format!(
@@ -158,17 +179,25 @@ fn check_model(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 fn check_attention(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let (model, attention) = (&experiment.model, &experiment.attention);
     if let Some(kinds) = &attention.layers {
-        if kinds.len() as i64 != model.layers {
-            let what = format!("found {} kinds, expected one per layer, model.layers = {}", kinds.len(), model.layers);
+        let depth = model.depth();
+        if kinds.len() as i64 != depth.encoder.saturating_add(depth.decoder) {
+            let layers = match depth.encoder {
+                0 => format!("model.layers = {}", depth.decoder),
+                encoder => format!("{encoder} of the encoder and {} of the decoder", depth.decoder),
+            };
+            let what = format!("found {} kinds, expected one per layer, {layers}", kinds.len());
             return Err(origins.refusal_of(&["attention.layers", "model.layers"], what));
         }
-        if attention.decoder.is_some() {
-            let what = "stands beside attention.layers, expected one of the two";
-            return Err(origins.refusal("attention.decoder", what));
+        let halves = [
+            ("attention.encoder", attention.encoder.filter(|_| depth.encoder > 0)),
+            ("attention.decoder", attention.decoder),
+        ];
+        if let Some((key, _)) = halves.into_iter().find(|(_, kind)| kind.is_some()) {
+            return Err(origins.refusal(key, "stands beside attention.layers, expected one of the two"));
         }
     }
     // Options of a part that no layer has are nobody's business: a sweep over kinds shares one base.
-    let used = |part: Part| attention.uses(part, model.layers);
+    let used = |part: Part| attention.uses(part, model.depth());
     if used(Part::FactorizedRandom) && attention.factorized_random.init_std == 0.0 {
         let what = "found 0, expected more: each factor's gradient is a product with the other";
         return Err(origins.refusal("attention.factorized-random.init_std", what));
@@ -249,13 +278,31 @@ fn check_batch(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     }
 }
 
+/// Outputs that are to be longer than they may be would never end.
+fn check_decode(experiment: &Experiment, origins: &Provenance) -> Result<()> {
+    let least = experiment.decode.min_length;
+    let most = (experiment.model.max_length as u64).saturating_sub(1);
+    let bounds = [("decode.max_length", experiment.decode.max_length), ("model.max_length - 1", Some(most))];
+    for (name, bound) in bounds {
+        if let Some(bound) = bound.filter(|bound| least > *bound) {
+            let what = format!("found {least}, expected at most {name} = {bound}");
+            return Err(origins.refusal_of(&["decode.min_length", "decode.max_length", "model.max_length"], what));
+        }
+    }
+    Ok(())
+}
+
 fn check_best(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     let train = &experiment.train;
     // What validation rows measure of any task, and of this one.
-    let metrics = [&["loss", "perplexity"], experiment.task.kind.metric_names()].concat();
+    let metrics = [&["loss", "perplexity"], &experiment.task.kind.metric_names()[..]].concat();
     if !metrics.contains(&train.best.metric.as_str()) {
         let what = format!("found {:?}, expected {}", train.best.metric, metrics.join(", "));
         return Err(origins.refusal("train.best.metric", what));
+    }
+    if !train.eval_generate && experiment.task.kind.generation_metric_names().contains(&train.best.metric.as_str()) {
+        let what = format!("found {:?}, expected with train.eval_generate = true only", train.best.metric);
+        return Err(origins.refusal_of(&["train.best.metric", "train.eval_generate"], what));
     }
     if experiment.data.train.is_none() || experiment.data.validation.is_some() {
         return Ok(());

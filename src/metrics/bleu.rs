@@ -9,7 +9,7 @@ use super::vocabulary::Vocabulary;
 use std::fmt;
 use std::str::FromStr;
 
-/// The longest n-gram that counts.
+/// The longest n-gram that counts, where nothing else is said.
 const ORDER: usize = MAX_WORDS;
 
 /// What happens where no n-gram of an order matches (Chen and Cherry, 2014).
@@ -57,7 +57,7 @@ impl FromStr for Smoothing {
 }
 
 /// BLEU in points from 0 to 100.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Bleu {
     /// How lines are cut into words.
     pub tokenizer: Tokenizer,
@@ -67,6 +67,20 @@ pub struct Bleu {
     pub lowercase: bool,
     /// Whether orders longer than every hypothesis are left out. Sentence scores always leave them out.
     pub effective_order: bool,
+    /// The longest n-gram that counts, 1 to 4 words: sacrebleu's `max_ngram_order`.
+    pub max_order: usize,
+}
+
+impl Default for Bleu {
+    fn default() -> Self {
+        Self {
+            tokenizer: Tokenizer::default(),
+            smoothing: Smoothing::default(),
+            lowercase: false,
+            effective_order: false,
+            max_order: ORDER,
+        }
+    }
 }
 
 impl Bleu {
@@ -82,12 +96,12 @@ impl Bleu {
 
     fn points(&self, sums: &[f64], effective_order: bool) -> f64 {
         let (lengths, counts) = sums.split_at(2);
-        let (correct, total) = counts.split_at(ORDER);
+        let (correct, total) = counts.split_at(self.max_order);
         if correct.iter().all(|&count| count == 0.0) {
             return 0.0;
         }
         let precisions = self.precisions(correct, total);
-        let orders = if effective_order { precisions.len() } else { ORDER };
+        let orders = if effective_order { precisions.len() } else { self.max_order };
         if precisions.len() < orders {
             return 0.0;
         }
@@ -97,7 +111,7 @@ impl Bleu {
 
     /// By order, n-grams that match in percent of all; no longer than there are n-grams.
     fn precisions(&self, correct: &[f64], total: &[f64]) -> Vec<f64> {
-        let mut precisions = Vec::with_capacity(ORDER);
+        let mut precisions = Vec::with_capacity(self.max_order);
         let mut share = 1.0;
         for (n, (correct, total)) in correct.iter().zip(total).enumerate() {
             let added = match self.smoothing {
@@ -142,15 +156,15 @@ impl SegmentMetric for Bleu {
         let hypothesis = vocabulary.numbers(words(&hypothesis));
         let references: Vec<_> = references.iter().map(|reference| vocabulary.numbers(words(reference))).collect();
         let closest = references.iter().map(Vec::len).min_by_key(|&length| (length.abs_diff(hypothesis.len()), length));
-        let mut statistics = vec![0.0; 2 + 2 * ORDER];
+        let mut statistics = vec![0.0; 2 + 2 * self.max_order];
         statistics[0] = hypothesis.len() as f64;
         statistics[1] = closest.unwrap_or(0) as f64;
-        for n in 0..ORDER {
+        for n in 0..self.max_order {
             let counts = ngrams::of_words(&hypothesis, n + 1);
             let known = references.iter().map(|reference| ngrams::of_words(reference, n + 1));
             let known: Counts = known.reduce(|all, one| ngrams::union(&all, &one)).unwrap_or_default();
             statistics[2 + n] = ngrams::matches(&counts, &known) as f64;
-            statistics[2 + ORDER + n] = ngrams::total(&counts) as f64;
+            statistics[2 + self.max_order + n] = ngrams::total(&counts) as f64;
         }
         statistics
     }
@@ -164,12 +178,15 @@ impl SegmentMetric for Bleu {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut settings = vec![
             ("case", if self.lowercase { "lc" } else { "mixed" }.to_string()),
             ("eff", yes_or_no(self.effective_order)),
             ("tok", self.tokenizer.to_string()),
             ("smooth", self.smoothing.to_string()),
-        ]
+        ];
+        // sacrebleu's signature does not tell it.
+        settings.extend((self.max_order != ORDER).then(|| ("order", self.max_order.to_string())));
+        settings
     }
 }
 
@@ -197,6 +214,20 @@ mod tests {
         assert_eq!(statistics, [2.0, 2.0, 2.0, 1.0, 0.0, 0.0, 2.0, 1.0, 0.0, 0.0]);
         assert_eq!(metric.score(&statistics), 0.0);
         assert!((metric.sentence_score(&statistics) - 100.0).abs() < 1e-9);
+    }
+
+    /// 4 of 5 words match, 2 of 4 pairs; one word fewer than the reference has.
+    #[test]
+    fn longer_ngrams_than_the_greatest_order_do_not_count() {
+        let of_order = |max_order| Bleu { max_order, ..Bleu::default() };
+        let score = |max_order| score_of(&of_order(max_order), &["a b x d e"], &[&["a b c d e f"]]);
+        let brevity = (1.0f64 - 6.0 / 5.0).exp();
+        assert!((score(1) - 80.0 * brevity).abs() < 1e-9);
+        assert!((score(2) - (80.0f64 * 50.0).sqrt() * brevity).abs() < 1e-9);
+        assert_eq!(score_of(&of_order(1), &[""], &[&["a"]]), 0.0);
+        let told = |metric: Bleu| metric.settings().iter().any(|(key, _)| *key == "order");
+        assert_eq!(of_order(1).settings()[4], ("order", "1".to_string()));
+        assert!(!told(Bleu::default()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod correlation;
 pub mod distinct;
 pub mod embedding;
 pub mod f1;
+pub mod generation;
 pub mod matthews;
 pub mod meteor;
 pub mod multirc;

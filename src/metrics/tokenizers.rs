@@ -2,24 +2,30 @@
 
 use super::text::{trim, words};
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 /// How BLEU cuts a line into words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Tokenizer {
     /// mteval-v13a: ASCII punctuation apart, but in numbers.
     #[default]
+    #[serde(rename = "13a")]
     Mteval13a,
     /// mteval-v14: punctuation and symbols of all scripts apart, but punctuation in numbers.
+    #[serde(rename = "intl")]
     International,
     /// Every character by itself.
+    #[serde(rename = "char")]
     Character,
     /// Every Chinese character by itself, the rest as 13a.
+    #[serde(rename = "zh")]
     Chinese,
     /// White space alone.
+    #[serde(rename = "none")]
     None,
 }
 

@@ -1,6 +1,7 @@
 //! The table `[model]` of a configuration.
 
 use crate::attention::Dimensions;
+use crate::attention::options::Depth;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +12,17 @@ pub struct ModelOptions {
     /// The arrangement of the blocks.
     #[garde(skip)]
     pub architecture: Architecture,
-    /// Number of blocks.
+    /// Number of blocks; in an encoder-decoder of each half that is not given its own.
     #[garde(range(min = 1))]
     pub layers: i64,
+    /// Number of an encoder's blocks; `layers` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub encoder_layers: Option<i64>,
+    /// Number of blocks of a decoder with an encoder; `layers` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub decoder_layers: Option<i64>,
     /// Width of the residual stream.
     #[garde(range(min = 1))]
     pub d_model: i64,
@@ -62,9 +71,13 @@ pub struct ModelOptions {
     /// The distance from which on all share the last of these buckets.
     #[garde(range(min = 2))]
     pub relative_distance: i64,
-    /// The output projection is the embedding.
+    /// The output projection is the embedding, in an encoder-decoder the target's.
     #[garde(skip)]
     pub tie_embeddings: bool,
+    /// Source and target have one embedding; where absent, if they have one vocabulary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub share_embeddings: Option<bool>,
     /// The kind of the residual stream.
     #[garde(skip)]
     pub residual_stream: ResidualStream,
@@ -75,6 +88,8 @@ impl Default for ModelOptions {
         Self {
             architecture: Architecture::Decoder,
             layers: 6,
+            encoder_layers: None,
+            decoder_layers: None,
             d_model: 512,
             heads: 8,
             head_width: None,
@@ -91,12 +106,34 @@ impl Default for ModelOptions {
             relative_buckets: 32,
             relative_distance: 128,
             tie_embeddings: true,
+            share_embeddings: None,
             residual_stream: ResidualStream::Float32,
         }
     }
 }
 
 impl ModelOptions {
+    /// Number of the encoder's blocks; 0 where there is none.
+    pub fn encoder_layers(&self) -> i64 {
+        match self.architecture {
+            Architecture::Decoder => 0,
+            Architecture::EncoderDecoder => self.encoder_layers.unwrap_or(self.layers),
+        }
+    }
+
+    /// Number of the decoder's blocks.
+    pub fn decoder_layers(&self) -> i64 {
+        match self.architecture {
+            Architecture::Decoder => self.layers,
+            Architecture::EncoderDecoder => self.decoder_layers.unwrap_or(self.layers),
+        }
+    }
+
+    /// Both numbers, as `[attention]` wants them.
+    pub fn depth(&self) -> Depth {
+        Depth { encoder: self.encoder_layers(), decoder: self.decoder_layers() }
+    }
+
     /// Width of one head.
     pub fn head_width(&self) -> i64 {
         self.head_width.unwrap_or(self.d_model / self.heads)
@@ -129,6 +166,18 @@ impl ModelOptions {
 pub enum Architecture {
     /// Causal blocks over one sequence.
     Decoder,
+    /// Blocks over a source, and causal blocks over a target that read what the former give (arXiv 1706.03762).
+    EncoderDecoder,
+}
+
+impl Architecture {
+    /// The name in configurations and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::Decoder => "decoder",
+            Architecture::EncoderDecoder => "encoder-decoder",
+        }
+    }
 }
 
 /// `model.norm`.

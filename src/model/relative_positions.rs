@@ -19,11 +19,21 @@ pub struct RelativePositions {
 impl RelativePositions {
     /// The tensor `relative_positions.weight` below `scope`, for causal attention.
     pub fn causal(scope: &mut Scope<'_>, model: &ModelOptions) -> Self {
+        Self::new(scope, model, |offset, buckets, longest| causal_bucket(-offset, buckets, longest))
+    }
+
+    /// The same for attention that sees keys on both sides of a query.
+    pub fn bidirectional(scope: &mut Scope<'_>, model: &ModelOptions) -> Self {
+        Self::new(scope, model, bidirectional_bucket)
+    }
+
+    /// `bucket` of key − query, number of buckets and longest distance.
+    fn new(scope: &mut Scope<'_>, model: &ModelOptions, bucket: fn(i64, i64, i64) -> i64) -> Self {
         let (buckets, max_length) = (model.relative_buckets, model.max_length);
         let mut scope = scope.enter("relative_positions").with_role(Role::Attention);
         let table = scope.tensor("weight", &[buckets, model.heads], Init::Normal(START_STD));
-        let bucket = |offset: i64| causal_bucket(-offset, buckets, model.relative_distance);
-        let of_offsets: Vec<i64> = (1 - max_length..max_length).map(bucket).collect();
+        let of_offsets: Vec<i64> =
+            (1 - max_length..max_length).map(|offset| bucket(offset, buckets, model.relative_distance)).collect();
         let chosen = Tensor::from_slice(&of_offsets).one_hot(buckets).to_kind(table.kind()).to_device(table.device());
         Self { table, chosen, max_length }
     }
@@ -69,6 +79,14 @@ fn causal_bucket(distance: i64, buckets: i64, longest: i64) -> i64 {
     (near + (share * (buckets - near) as f64 + 1e-9) as i64).min(buckets - 1)
 }
 
+/// The bucket of the key `offset` after the query: one half of the buckets is for the query's own position and those
+/// before it, the other for those after it; within each as [`causal_bucket`]. Of an odd number the last is left over.
+fn bidirectional_bucket(offset: i64, buckets: i64, longest: i64) -> i64 {
+    let half = buckets / 2;
+    let after = if offset > 0 { half } else { 0 };
+    after + causal_bucket(offset.abs(), half, longest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +105,27 @@ mod tests {
         assert_eq!(distances.map(|distance| causal_bucket(distance, 32, 128)), buckets);
         assert_eq!([9, 10, 159, 160].map(|distance| causal_bucket(distance, 10, 160)), [5, 6, 9, 9]);
         assert_eq!([0, 1, 2, 3, 4, 8, 50].map(|distance| causal_bucket(distance, 4, 8)), [0, 1, 2, 2, 3, 3, 3]);
+    }
+
+    /// The same with `bidirectional=True`, for these key − query.
+    #[test]
+    fn buckets_on_both_sides_are_those_of_t5() {
+        let offsets = [
+            -999, -128, -127, -91, -90, -64, -46, -45, -32, -23, -22, -16, -12, -11, -8, -7, -1, 0, 1, 7, 8, 11, 12,
+            15, 16, 22, 23, 31, 32, 45, 46, 63, 64, 90, 91, 128, 999,
+        ];
+        let buckets = [
+            15, 15, 15, 15, 14, 14, 13, 12, 12, 11, 10, 10, 9, 8, 8, 7, 1, 0, 17, 23, 24, 24, 25, 25, 26, 26, 27, 27,
+            28, 28, 29, 29, 30, 30, 31, 31, 31,
+        ];
+        assert_eq!(offsets.map(|offset| bidirectional_bucket(offset, 32, 128)), buckets);
+        let offsets = [-50, -8, -4, -3, -2, -1, 0, 1, 2, 3, 4, 8, 50];
+        for buckets in [8, 9] {
+            let found = offsets.map(|offset| bidirectional_bucket(offset, buckets, 8));
+            assert_eq!(found, [3, 3, 3, 2, 2, 1, 0, 5, 6, 6, 7, 7, 7], "{buckets}");
+        }
+        let found = offsets.map(|offset| bidirectional_bucket(offset, 4, 8));
+        assert_eq!(found, [1, 1, 1, 1, 1, 1, 0, 3, 3, 3, 3, 3, 3]);
     }
 
     fn positions() -> (Parameters, RelativePositions) {
@@ -108,6 +147,19 @@ mod tests {
                 let expected = positions.table.double_value(&[bucket, head]);
                 assert_eq!(bias.double_value(&[0, head, query, key]), expected, "{head} {query} {key} from {first}");
             }
+        }
+    }
+
+    #[test]
+    fn on_both_sides_every_pair_has_the_number_of_its_offset() {
+        let model =
+            ModelOptions { heads: 2, max_length: 9, relative_buckets: 6, relative_distance: 8, ..Default::default() };
+        let mut parameters = Parameters::new(1, Device::Cpu, Kind::Double);
+        let positions = RelativePositions::bidirectional(&mut parameters.root(), &model);
+        let bias = positions.bias(0, 7, 7);
+        for (head, query, key) in (0..2).flat_map(|h| (0..7).flat_map(move |q| (0..7).map(move |k| (h, q, k)))) {
+            let expected = positions.table.double_value(&[bidirectional_bucket(key - query, 6, 8), head]);
+            assert_eq!(bias.double_value(&[0, head, query, key]), expected, "{head} {query} {key}");
         }
     }
 

@@ -13,12 +13,14 @@ pub struct BatchLog {
     file: BufWriter<File>,
 }
 
-/// The line of a micro-batch: of update `step`, from 1 on, its number `micro_batch`, from 0 on, and its columns, `length`.
-/// Of each row there is its number, the place of its first input token in the split's stream, and its number of targets.
-pub fn line(step: u64, micro_batch: u64, length: u64, rows: &[[u64; 3]]) -> String {
+/// The line of a micro-batch: of update `step`, from 1 on, its number, from 0 on, its columns, and of pairs also those of the
+/// sources. Of each row there is its number, the place of its first input token in the split's stream (of pairs, of its
+/// source's first token in that of the sources), and its number of targets.
+pub fn line((step, number): (u64, u64), (length, source): (u64, Option<u64>), rows: &[[u64; 3]]) -> String {
     let rows: Vec<String> = rows.iter().map(|[row, offset, targets]| format!("[{row},{offset},{targets}]")).collect();
-    let rows = rows.join(",");
-    format!("{{\"step\":{step},\"micro_batch\":{micro_batch},\"length\":{length},\"rows\":[{rows}]}}\n")
+    let (rows, source) = (rows.join(","), source.map(|length| format!("\"source_length\":{length},")));
+    let source = source.unwrap_or_default();
+    format!("{{\"step\":{step},\"micro_batch\":{number},\"length\":{length},{source}\"rows\":[{rows}]}}\n")
 }
 
 /// What of a line tells whether it stays.
@@ -146,7 +148,8 @@ mod tests {
     /// Three updates of two micro-batches.
     fn write(path: &Path) -> String {
         let mut log = log(path, None);
-        let lines: Vec<String> = (0..6).map(|i| line(i / 2 + 1, i % 2, 8, &[[i, 8 * i, 8], [7, 56, 3]])).collect();
+        let lines: Vec<String> =
+            (0..6).map(|i| line((i / 2 + 1, i % 2), (8, None), &[[i, 8 * i, 8], [7, 56, 3]])).collect();
         log.append(&lines.concat()).unwrap();
         log.sync().unwrap();
         fs::read_to_string(path).unwrap()
@@ -155,8 +158,10 @@ mod tests {
     #[test]
     fn a_line_is_as_the_formats_say() {
         let expected = "{\"step\":1,\"micro_batch\":0,\"length\":64,\"rows\":[[5,320,64],[9,576,2]]}\n";
-        assert_eq!(line(1, 0, 64, &[[5, 320, 64], [9, 576, 2]]), expected);
-        assert_eq!(line(2, 1, 8, &[]), "{\"step\":2,\"micro_batch\":1,\"length\":8,\"rows\":[]}\n");
+        assert_eq!(line((1, 0), (64, None), &[[5, 320, 64], [9, 576, 2]]), expected);
+        assert_eq!(line((2, 1), (8, None), &[]), "{\"step\":2,\"micro_batch\":1,\"length\":8,\"rows\":[]}\n");
+        let expected = "{\"step\":1,\"micro_batch\":0,\"length\":8,\"source_length\":16,\"rows\":[[3,40,7]]}\n";
+        assert_eq!(line((1, 0), (8, Some(16)), &[[3, 40, 7]]), expected);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::summary::{Status, Summary};
 use super::{atomic, cells, ledger, lock};
 use anyhow::{Result, anyhow};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,9 @@ pub struct IndexRow {
     pub peak_memory_mib: Option<f64>,
     /// Seconds of training.
     pub elapsed_s: Option<f64>,
+    /// The task's last figures on the validation split.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// Writes `runs.csv` and `runs.json` of `experiment` = `results/<experiment>` anew. Processes that
@@ -113,6 +117,7 @@ pub fn bare(run: String, status: Status, reason: Option<String>) -> IndexRow {
         tokens_per_second: None,
         peak_memory_mib: None,
         elapsed_s: None,
+        metrics: BTreeMap::new(),
     }
 }
 
@@ -129,6 +134,7 @@ fn row(folder: &Path, cell: Option<&CellRecord>) -> IndexRow {
     match Summary::read(&path) {
         Ok(summary) => IndexRow {
             run: name(folder),
+            metrics: task_metrics(&summary),
             status: summary.status,
             step: Some(summary.step),
             parameters: summary.parameters.map(|parameters| parameters.total),
@@ -143,6 +149,13 @@ fn row(folder: &Path, cell: Option<&CellRecord>) -> IndexRow {
         },
         Err(error) => without_summary(folder, Status::Failed, error.to_string()),
     }
+}
+
+/// What the validation split says besides loss and perplexity.
+fn task_metrics(summary: &Summary) -> BTreeMap<String, f64> {
+    let all = summary.final_metrics.get("validation").into_iter().flatten();
+    let own = all.filter(|(name, _)| !COLUMNS.contains(&name.as_str()));
+    own.filter_map(|(name, value)| Some((name.clone(), (*value)?))).collect()
 }
 
 /// What `config.toml` and `environment.json` tell of a run, as far as they are there.
@@ -164,16 +177,24 @@ fn name(folder: &Path) -> String {
     folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The names of the tasks' figures that some row has, which are further columns.
+pub fn metric_names(rows: &[IndexRow]) -> Vec<&str> {
+    let names: BTreeSet<&str> = rows.iter().flat_map(|row| row.metrics.keys().map(String::as_str)).collect();
+    names.into_iter().collect()
+}
+
 fn to_csv(rows: &[IndexRow]) -> Result<Vec<u8>> {
+    let names = metric_names(rows);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS)?;
+    writer.write_record(COLUMNS.iter().chain(&names))?;
     for row in rows {
-        writer.write_record(csv_cells(row))?;
+        let metrics = names.iter().map(|name| cells::measured(row.metrics.get(*name).copied()));
+        writer.write_record(csv_cells(row).into_iter().chain(metrics))?;
     }
     Ok(writer.into_inner()?)
 }
 
-/// The cells of a row of `runs.csv`.
+/// The first cells of a row of `runs.csv`.
 pub fn csv_cells(row: &IndexRow) -> [String; COLUMNS.len()] {
     let text = |text: &Option<String>| cells::text(text.as_deref().unwrap_or_default()).into_owned();
     let count = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();

@@ -13,17 +13,23 @@ pub struct Sample {
     pub continuation: String,
     /// Tokens of the continuation.
     pub tokens: usize,
+    /// What was to be written, where the prompt is a source.
+    pub reference: Option<String>,
 }
 
 impl Sample {
     /// The fields of an event `sample` in `metrics.jsonl`.
     pub(super) fn fields(&self, number: usize) -> Map<String, Value> {
-        Map::from_iter([
+        let mut fields = Map::from_iter([
             ("number".into(), number.into()),
             ("row".into(), self.row.into()),
             ("prompt".into(), self.prompt.clone().into()),
             ("continuation".into(), self.continuation.clone().into()),
             ("tokens".into(), self.tokens.into()),
-        ])
+        ]);
+        if let Some(reference) = &self.reference {
+            fields.insert("reference".into(), reference.clone().into());
+        }
+        fields
     }
 }

@@ -5,8 +5,9 @@ use crate::experiment::Experiment;
 use crate::experiment::keys::{overlap, remove};
 use crate::experiment::overrides::Override;
 use crate::experiment::provenance::Origin;
+use crate::model::Vocabularies;
 use crate::model::options::ModelOptions;
-use crate::model::size::decoder_size;
+use crate::model::size::model_size;
 use toml::Value;
 
 /// What `match_parameters` takes, and what the names of such cells begin with.
@@ -16,9 +17,10 @@ pub const NAME: &str = "vanilla-control";
 pub const TOLERANCE: f64 = 0.01;
 
 /// The keys that say which kind each attention is.
-const KINDS: [&str; 4] = ["attention.kind", "attention.encoder", "attention.decoder", "attention.layers"];
+const KINDS: [&str; 5] =
+    ["attention.kind", "attention.encoder", "attention.decoder", "attention.cross", "attention.layers"];
 /// Vocabularies of both are the same, so that any does.
-const VOCABULARY: u64 = 256;
+const VOCABULARY: i64 = 256;
 
 /// What a baseline is matched to.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,11 +43,11 @@ pub(super) fn control(
     cell: &Experiment,
     vanilla: &Experiment,
 ) -> Option<(Variant, Control)> {
-    if cell.attention.decoder_layers(cell.model.layers) == vanilla.attention.decoder_layers(vanilla.model.layers) {
+    if cell.attention.all_layers(cell.model.depth()) == vanilla.attention.all_layers(vanilla.model.depth()) {
         return None;
     }
     let count = |experiment: &Experiment, model: &ModelOptions| {
-        decoder_size(model, &experiment.attention, VOCABULARY).total as i128
+        model_size(model, &experiment.attention, Vocabularies::joint(VOCABULARY)).total as i128
     };
     let target = count(cell, &cell.model);
     let grown = |d_ff: i64| count(vanilla, &ModelOptions { d_ff: Some(d_ff), ..vanilla.model.clone() });
@@ -113,7 +115,7 @@ mod tests {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let (baseline, cell) = (experiment(&texts), experiment(sets));
             assert_eq!((baseline.kind().as_str(), baseline.model.d_ff()), ("vanilla", control.d_ff));
-            let total = |it: &Experiment| decoder_size(&it.model, &it.attention, 900).total as i128;
+            let total = |it: &Experiment| model_size(&it.model, &it.attention, Vocabularies::joint(900)).total as i128;
             assert_eq!(total(&baseline) - total(&cell), control.more, "{sets:?}");
             // No other width is nearer.
             let step = total(&experiment(&[&texts[..], &["model.d_ff=2"]].concat()))

@@ -3,7 +3,8 @@
 use super::plan::Cell;
 use crate::data::options::TokenizerKind;
 use crate::experiment::{Experiment, config_toml};
-use crate::model::size::{Size, decoder_size, training_bytes};
+use crate::model::Vocabularies;
+use crate::model::size::{Size, model_size, training_bytes};
 use crate::train::options::kept_numbers;
 use std::collections::HashMap;
 
@@ -44,13 +45,14 @@ fn likeness(experiment: &Experiment) -> Option<String> {
 }
 
 /// Tokens that there are, as far as the configuration tells: the others are known once the text was read.
-pub fn vocabulary(experiment: &Experiment) -> u64 {
+pub fn vocabularies(experiment: &Experiment) -> Vocabularies {
     let tokenizer = &experiment.tokenizer;
-    match tokenizer.kind {
+    let tokens = match tokenizer.kind {
         TokenizerKind::Byte | TokenizerKind::Char => 256,
-        TokenizerKind::Bpe | TokenizerKind::Unigram => tokenizer.vocab_size.map_or(8192, |size| size as u64),
-        TokenizerKind::Word => tokenizer.vocab_size.map_or(32_000, |size| size as u64),
-    }
+        TokenizerKind::Bpe | TokenizerKind::Unigram => tokenizer.vocab_size.unwrap_or(8192),
+        TokenizerKind::Word => tokenizer.vocab_size.unwrap_or(32_000),
+    };
+    Vocabularies::alike(i64::from(tokens), experiment.shares_embeddings())
 }
 
 /// Rows of a micro-batch.
@@ -66,10 +68,10 @@ fn formula(experiment: &Experiment) -> u64 {
     let bytes = u128::from(train.precision.bytes());
     let state = training_bytes(size(experiment), kept_numbers(&experiment.optimizer, train), bytes);
     let tokens = rows(experiment) as u128 * model.max_length as u128;
-    let layers = if train.recompute { 1 } else { model.layers as u128 };
+    let layers = if train.recompute { 1 } else { model.encoder_layers() as u128 + model.decoder_layers() as u128 };
     let kept = tokens * (12 * model.d_model as u128 + 3 * model.d_ff() as u128) * layers * bytes;
     let tables = (model.max_length as u128).pow(2) * model.heads as u128 * layers * bytes * 2;
-    let logits = (tokens * u128::from(vocabulary(experiment)) * bytes * 2).min(LARGEST_LOGITS);
+    let logits = (tokens * vocabularies(experiment).target as u128 * bytes * 2).min(LARGEST_LOGITS);
     u64::try_from(state + kept + tables + logits).unwrap_or(u64::MAX).saturating_add(PROCESS)
 }
 
@@ -81,7 +83,7 @@ pub fn least(experiment: &Experiment) -> u128 {
 
 /// Numbers of parameters, as far as the vocabulary is known.
 pub fn size(experiment: &Experiment) -> Size {
-    decoder_size(&experiment.model, &experiment.attention, vocabulary(experiment))
+    model_size(&experiment.model, &experiment.attention, vocabularies(experiment))
 }
 
 #[cfg(test)]

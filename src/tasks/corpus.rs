@@ -88,7 +88,7 @@ impl CorpusOptions<'_> {
         let end = self.end()?;
         let flow = if end.is_some() { Flow::Records } else { Flow::Running };
         let measured = measured.then_some(MeasuredRows { length: self.longest as u32, end });
-        let (tokenizer, tokenizer_sha256) = (&self.tokenizer.tokenizer, self.tokenizer.sha256.as_str());
+        let (tokenizer, tokenizer_sha256) = (self.tokenizer.tokenizer()?, self.tokenizer.sha256.as_str());
         prepare(&Job { text, tokenizer, tokenizer_sha256, flow, end, measured, folder: self.folder })
     }
 
@@ -97,7 +97,7 @@ impl CorpusOptions<'_> {
         if self.data.rows == RowKind::Blocks {
             return Ok(None);
         }
-        match self.tokenizer.tokenizer.special(Special::End) {
+        match self.tokenizer.tokenizer()?.special(Special::End) {
             Some(end) => Ok(Some(end)),
             None => refuse!("data.rows = \"records\": the run's tokenizer has no </s>; it was trained on blocks"),
         }
@@ -105,7 +105,7 @@ impl CorpusOptions<'_> {
 
     fn rows(&self, tokens: Tokens, split: Split) -> Result<Rows> {
         // What is measured is measured whole.
-        let long = match (self.data.long_records, split) {
+        let long = match (self.data.long_records(), split) {
             (LongRecords::Skip, Split::Train) => Long::Skip,
             _ => Long::Cut,
         };

@@ -27,6 +27,8 @@ pub struct HostBatch {
     pub arrays: Vec<HostArray>,
     /// Number of targets.
     pub target_tokens: u64,
+    /// Number of tokens of sources, which are counted as read beside the targets; 0 where there are none.
+    pub source_tokens: u64,
     /// Where its rows come from.
     pub origin: Origin,
 }
@@ -34,10 +36,12 @@ pub struct HostBatch {
 /// Where the rows of a batch come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Tokens per row.
+    /// Tokens per row; of pairs those of the target.
     pub length: u64,
+    /// Of pairs, tokens per row of the source.
+    pub source_length: Option<u64>,
     /// Of each row, in the batch's order: its number in the split, the place of its first input token in the split's
-    /// stream, and its number of targets.
+    /// stream (of pairs, of the source's first token in that of the sources), and its number of targets.
     pub rows: Vec<[u64; 3]>,
 }
 
@@ -277,7 +281,12 @@ mod tests {
     fn packet(number: i64) -> Packet<i64> {
         let length = 2 + number % 2;
         let array = HostArray { shape: vec![1, length], values: vec![10 * number; length as usize] };
-        let batch = HostBatch { arrays: vec![array.clone(), array], target_tokens: 1, origin: Origin::default() };
+        let batch = HostBatch {
+            arrays: vec![array.clone(), array],
+            target_tokens: 1,
+            source_tokens: 0,
+            origin: Origin::default(),
+        };
         Packet { header: vec![number, -number], batch, note: number }
     }
 

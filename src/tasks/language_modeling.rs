@@ -1,10 +1,11 @@
 //! Language modelling: the next token of a text, over blocks or records.
 
 use super::corpus::Corpus;
-use super::feed::{Feed, HostArray, HostBatch, Origin, Packet, Places};
+use super::feed::{Feed, HostArray, HostBatch, Origin, Packet};
+use super::measuring::{Measuring, Passes};
 use super::options::TaskKind;
 use super::samples::{SampleRequest, Speaker, samples};
-use super::{Batches, Evaluation, Request, Task};
+use super::{Batches, Evaluation, MicroBatch, Request, Task};
 use crate::attention::options::AttentionOptions;
 use crate::attention::{Pass, Path};
 use crate::data::evaluation::Evaluation as HeldOut;
@@ -13,11 +14,10 @@ use crate::data::rows::Batch;
 use crate::data::tokenizer::{Special, Tokenizer};
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::vocabulary_loss::Objective;
-use crate::libtorch::replay::Replays;
 use crate::metrics::perplexity::{bits_per_byte, perplexity};
 use crate::model::Decoder;
 use crate::model::options::ModelOptions;
-use crate::model::vocabulary_loss::{Loss, Prediction, predict, vocabulary_loss};
+use crate::model::vocabulary_loss::{Loss, vocabulary_loss};
 use crate::parameters::Parameters;
 use crate::runs::{Sample, Split};
 use anyhow::{Context, Result};
@@ -40,14 +40,6 @@ pub struct LanguageModeling {
 
 /// Batches in the order of training; none where a model is only measured.
 struct TrainBatches(Option<TrainOrder>);
-
-/// What stays from one evaluation to the next, so that its passes are recorded once.
-struct Measuring {
-    places: Places,
-    replays: Replays,
-    nats: Tensor,  // float64 scalar
-    right: Tensor, // int64 scalar
-}
 
 /// What was measured so far.
 #[derive(Default)]
@@ -79,16 +71,8 @@ impl From<Batch> for HostBatch {
         let array = |values| HostArray { shape: shape.clone(), values };
         let arrays = vec![array(batch.inputs), array(batch.targets)];
         let rows = batch.places.iter().map(|place| [place.row as u64, place.begin, place.targets as u64]).collect();
-        let origin = Origin { length: batch.length as u64, rows };
-        HostBatch { arrays, target_tokens: batch.target_tokens as u64, origin }
-    }
-}
-
-impl Measuring {
-    fn new(device: Device, graphs: bool) -> Result<Self> {
-        let zero = |kind| Tensor::zeros([0i64; 0].as_slice(), (kind, device));
-        let (nats, right) = (zero(Kind::Double), zero(Kind::Int64));
-        Ok(Self { places: Places::new(device), replays: Replays::new(device, graphs)?, nats, right })
+        let origin = Origin { length: batch.length as u64, source_length: None, rows };
+        HostBatch { arrays, target_tokens: batch.target_tokens as u64, source_tokens: 0, origin }
     }
 }
 
@@ -140,16 +124,6 @@ impl LanguageModeling {
         }
         Ok(text + &self.tokenizer.decode(&ids))
     }
-
-    /// Adds the loss of a batch to `nats` and the number of right first choices to `right`; answers the choices.
-    fn measure(&self, arrays: &[Tensor], compute: Kind, (nats, right): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let pass = Pass::evaluation(compute);
-        let (hidden, targets) = self.hidden(arrays, pass)?;
-        let Prediction { nats: of_batch, best } = predict(&hidden, self.model.output(), &targets, pass);
-        let _ = nats.shallow_clone().g_add_(&of_batch);
-        let _ = right.shallow_clone().g_add_(&best.eq_tensor(&targets).sum(Kind::Int64));
-        Ok(best)
-    }
 }
 
 impl Task for LanguageModeling {
@@ -169,9 +143,9 @@ impl Task for LanguageModeling {
         self.train.0.as_ref().map_or(1, TrainOrder::examples_per_batch)
     }
 
-    fn largest_micro_batch(&self) -> (u64, u64) {
+    fn largest_micro_batch(&self) -> MicroBatch {
         let (rows, length) = self.train.0.as_ref().map_or((1, 1), TrainOrder::largest);
-        (rows as u64, length as u64)
+        MicroBatch { rows: rows as u64, source: 0, target: length as u64 }
     }
 
     fn padding(&self) -> BTreeMap<String, f64> {
@@ -185,7 +159,7 @@ impl Task for LanguageModeling {
         Ok(vocabulary_loss(&hidden, self.model.output(), &targets, self.objective, pass)?)
     }
 
-    fn metric_names(&self) -> &'static [&'static str] {
+    fn metric_names(&self) -> Vec<&'static str> {
         TaskKind::LanguageModeling.metric_names()
     }
 
@@ -196,25 +170,28 @@ impl Task for LanguageModeling {
         let wanted = if request.max_batches == 0 { batches } else { batches.min(request.max_batches) };
         let device = self.parameters.device();
         let mut feed = Feed::new(device, packets(held_out.clone(), wanted))?;
-        let Measuring { places, replays, nats, right } = &mut *self.measuring.borrow_mut();
-        let (_, _) = (nats.f_zero_()?, right.f_zero_()?);
+        let passes = Passes {
+            hidden: &|arrays, pass| self.hidden(arrays, pass),
+            output: self.model.output(),
+            compute: request.compute,
+            choices: request.predictions,
+        };
+        let mut measuring = self.measuring.borrow_mut();
+        measuring.begin()?;
         let (mut done, mut sums) = (0, Sums::default());
-        while let Some(fed) = feed.next(places)? {
-            if !(request.watch)(done, wanted) {
-                return Ok(None);
-            }
-            let measure = || self.measure(&fed.arrays, request.compute, (nats, right));
-            if request.predictions {
-                let best = Vec::<i64>::try_from(measure()?.to_device(Device::Cpu))?;
+        while (request.watch)(done, wanted) {
+            let Some((fed, best)) = measuring.next(&mut feed, &passes)? else { break };
+            if let Some(best) = best {
+                let best = Vec::<i64>::try_from(best.to_device(Device::Cpu))?;
                 sums.keep(&best, fed.arrays[0].size()[1] as usize, &fed.note, held_out);
-            } else {
-                replays.run(&fed.key, &mut || measure().map(drop))?;
             }
             sums.add(&fed.note, held_out);
             done += 1;
         }
-        (request.watch)(wanted, wanted);
-        let (nats, right) = (nats.double_value(&[]), right.int64_value(&[]));
+        if done < wanted {
+            return Ok(None);
+        }
+        let (nats, right) = measuring.sums();
         let predictions = request.predictions.then(|| self.predictions(std::mem::take(&mut sums.predicted), held_out));
         Ok(Some(sums.figures(nats, right, predictions.transpose()?)))
     }
@@ -229,7 +206,7 @@ impl Task for LanguageModeling {
     fn attention_paths(&self, compute: Kind) -> Result<Vec<Path>> {
         let key = DropoutKey::start(0, 0, 0, self.parameters.device());
         let pass = Pass { dropout: Some(&key), ..Pass::evaluation(compute) };
-        let (rows, length) = self.largest_micro_batch();
+        let MicroBatch { rows, target: length, .. } = self.largest_micro_batch();
         self.model.attention_paths(rows as i64, length as i64, pass)
     }
 
@@ -278,6 +255,8 @@ impl Sums {
             bits_per_byte: (self.bytes > 0).then(|| bits_per_byte(nats, self.bytes)),
             metrics: BTreeMap::from([("accuracy".to_string(), right as f64 / self.tokens as f64)]),
             predictions,
+            signatures: BTreeMap::new(),
+            generation: None,
         }
     }
 }

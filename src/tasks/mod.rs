@@ -3,8 +3,12 @@
 pub mod corpus;
 pub mod feed;
 pub mod language_modeling;
+pub mod measuring;
 pub mod options;
+pub mod outputs;
+pub mod pair_corpus;
 pub mod samples;
+pub mod sequence_to_sequence;
 
 use crate::attention::{Pass, Path};
 use crate::model::vocabulary_loss::Loss;
@@ -13,6 +17,7 @@ use crate::runs::{Sample, Split};
 use anyhow::Result;
 use feed::HostBatch;
 use samples::SampleRequest;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
@@ -32,8 +37,8 @@ pub trait Task {
     /// Examples of a micro-batch.
     fn examples_per_micro_batch(&self) -> u64;
 
-    /// Rows and tokens per row of the largest micro-batches.
-    fn largest_micro_batch(&self) -> (u64, u64);
+    /// The shape of the largest micro-batches.
+    fn largest_micro_batch(&self) -> MicroBatch;
 
     /// Which share of the batches of each split holds no target, where rows are filled up to a common length.
     fn padding(&self) -> BTreeMap<String, f64> {
@@ -50,10 +55,10 @@ pub trait Task {
     fn loss(&self, arrays: &[Tensor], pass: Pass<'_>) -> Result<Loss>;
 
     /// The names of the task's own columns in `metrics.csv` that evaluations fill.
-    fn metric_names(&self) -> &'static [&'static str];
+    fn metric_names(&self) -> Vec<&'static str>;
 
-    /// Measures a split without dropout. `request.watch` is called before each batch with the numbers of
-    /// batches done and in all; the evaluation is given up, with `None`, once it answers false.
+    /// Measures a split without dropout. `request.watch` is called before each batch, and each step of an
+    /// output, with how much is done and in all; the evaluation is given up, with `None`, once it answers false.
     ///
     /// # Errors
     /// A split that the data lacks.
@@ -78,6 +83,17 @@ pub trait Task {
     fn has(&self, split: Split) -> bool;
 }
 
+/// The shape of a micro-batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// Its rows.
+    pub rows: u64,
+    /// Tokens of a source; 0 where there are none.
+    pub source: u64,
+    /// Tokens of a target, or of a row where there are no sources.
+    pub target: u64,
+}
+
 /// Training batches, made on a thread of their own.
 pub trait Batches: Send + Sync {
     /// Micro-batch number `index`, counted from the start of training; a pure function of the seed and `index`.
@@ -95,12 +111,14 @@ pub struct Request<'a> {
     pub max_batches: u64,
     /// Keep what was predicted.
     pub predictions: bool,
+    /// Write outputs for sources, and measure them; without effect on a task that has none.
+    pub generate: bool,
     /// Told of progress; answers whether to go on.
     pub watch: &'a mut dyn FnMut(u64, u64) -> bool,
 }
 
 /// What was measured on a split.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evaluation {
     /// Targets measured.
     pub tokens: u64,
@@ -116,6 +134,39 @@ pub struct Evaluation {
     pub metrics: BTreeMap<String, f64>,
     /// What was predicted, where asked for.
     pub predictions: Option<String>,
+    /// What each of the metrics depends on, where that is told.
+    pub signatures: BTreeMap<String, String>,
+    /// What was written for sources, where that was asked for.
+    pub generation: Option<Generation>,
+}
+
+/// How the outputs for a split's sources came to be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Generation {
+    /// Outputs.
+    pub outputs: u64,
+    /// Those of empty sources, which are empty.
+    pub empty_sources: u64,
+    /// Sources of the split that are longer than the model reads, and were cut.
+    pub cut_sources: u64,
+    /// Those that reached their greatest length without an end.
+    pub unended: u64,
+    /// Tokens of an output in the mean, the end not counted.
+    pub mean_tokens: f64,
+    /// Score of an output in the mean.
+    pub mean_score: f64,
+}
+
+impl Generation {
+    /// In words, what is nothing left out.
+    pub fn told(&self) -> String {
+        let Self { outputs, empty_sources, cut_sources, unended, mean_tokens, .. } = self;
+        let counts =
+            [(empty_sources, "of empty sources"), (cut_sources, "sources were cut"), (unended, "without an end")];
+        let counts = counts.into_iter().filter(|(count, _)| **count > 0);
+        let counts: String = counts.map(|(count, what)| format!(", {count} {what}")).collect();
+        format!("{outputs}, of {mean_tokens:.1} tokens in the mean{counts}")
+    }
 }
 
 impl Evaluation {

@@ -47,7 +47,7 @@ pub fn samples(speaker: &Speaker<'_>, split: &Evaluation, request: SampleRequest
     let generator = Generator { decoder, device, compute, sampling, excluded, seed: 0, graphs };
     let mut session = generator.session();
     let mut samples = Vec::new();
-    for row in rows(split.rows().count(), request.count) {
+    for row in evenly(split.rows().count(), request.count) {
         let targets = split.rows().targets(row);
         let mut prompt = split.rows().batch([row], targets)?.inputs;
         prompt.truncate(targets.div_ceil(2).min(request.tokens));
@@ -58,13 +58,13 @@ pub fn samples(speaker: &Speaker<'_>, split: &Evaluation, request: SampleRequest
         // What follows the end of a record belongs to none.
         continuation.truncate(continuation.iter().position(|id| Some(*id) == end).unwrap_or(usize::MAX));
         let (prompt, tokens) = (tokenizer.decode(&prompt), continuation.len());
-        samples.push(Sample { row, prompt, continuation: tokenizer.decode(&continuation), tokens });
+        samples.push(Sample { row, prompt, continuation: tokenizer.decode(&continuation), tokens, reference: None });
     }
     Ok(Some(samples))
 }
 
 /// So many of `all` rows at most, evenly spaced from the first on.
-fn rows(all: usize, count: usize) -> impl Iterator<Item = usize> {
+pub(super) fn evenly(all: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(all);
     // In 128 bits no product overflows.
     (0..count).map(move |i| (i as u128 * all as u128 / count as u128) as usize)
@@ -76,10 +76,10 @@ mod tests {
 
     #[test]
     fn rows_lie_evenly_over_the_split() {
-        assert_eq!(rows(10, 3).collect::<Vec<_>>(), [0, 3, 6]);
-        assert_eq!(rows(10, 1).collect::<Vec<_>>(), [0]);
-        assert_eq!(rows(3, 9).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(rows(3, 0).count(), 0);
-        assert_eq!(rows(usize::MAX, 2).last(), Some(usize::MAX / 2));
+        assert_eq!(evenly(10, 3).collect::<Vec<_>>(), [0, 3, 6]);
+        assert_eq!(evenly(10, 1).collect::<Vec<_>>(), [0]);
+        assert_eq!(evenly(3, 9).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(evenly(3, 0).count(), 0);
+        assert_eq!(evenly(usize::MAX, 2).last(), Some(usize::MAX / 2));
     }
 }

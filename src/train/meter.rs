@@ -13,9 +13,39 @@ use tch::{Device, Kind, Tensor};
 /// a recorded step finds them there.
 pub struct Meter {
     sums: Sums,
-    /// Target tokens of each step.
-    tokens: Vec<u64>,
+    /// Tokens of each step.
+    tokens: Vec<Counts>,
     seconds: f64,
+}
+
+/// Tokens that were read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Targets, by which losses are divided.
+    pub targets: u64,
+    /// Tokens of sources, where there are any.
+    pub sources: u64,
+}
+
+impl Counts {
+    /// Targets alone.
+    pub fn of_targets(targets: u64) -> Self {
+        Self { targets, sources: 0 }
+    }
+
+    /// All that were read.
+    pub fn all(self) -> u64 {
+        self.targets + self.sources
+    }
+}
+
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Counts>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, next| Self {
+            targets: sum.targets + next.targets,
+            sources: sum.sources + next.sources,
+        })
+    }
 }
 
 /// What steps add up on the device.
@@ -47,8 +77,8 @@ pub struct Reading {
     pub nats: f64,
     /// Σ of what is minimised over finite steps, where that is something else.
     pub objective: Option<f64>,
-    /// Target tokens of finite steps.
-    pub tokens: u64,
+    /// Tokens of finite steps.
+    pub tokens: Counts,
     /// Finite steps.
     pub steps: u64,
     /// Steps done that changed nothing: the one that was not finite and those after it.
@@ -67,7 +97,11 @@ pub struct Reading {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MeterState {
     nats: f64,
+    /// Targets of each step.
     tokens: Vec<u64>,
+    /// Tokens of sources of each step; empty where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    source_tokens: Vec<u64>,
     seconds: f64,
     /// Loss and gradient norm of the newest step; 0 where that was not finite.
     newest: [f64; 2],
@@ -148,7 +182,9 @@ impl Sums {
 impl Meter {
     /// Sums that go on from `state`.
     pub fn new(device: Device, state: MeterState) -> Self {
-        Self { sums: Sums::new(device, &state), tokens: state.tokens, seconds: state.seconds }
+        let sources = state.source_tokens.iter().copied().chain(std::iter::repeat(0));
+        let tokens = state.tokens.iter().zip(sources).map(|(&targets, sources)| Counts { targets, sources }).collect();
+        Self { sums: Sums::new(device, &state), tokens, seconds: state.seconds }
     }
 
     /// What steps add to on the device.
@@ -156,8 +192,8 @@ impl Meter {
         &self.sums
     }
 
-    /// Counts a step of so many targets.
-    pub fn count(&mut self, tokens: u64) {
+    /// Counts a step of so many tokens.
+    pub fn count(&mut self, tokens: Counts) {
         self.tokens.push(tokens);
     }
 
@@ -171,9 +207,9 @@ impl Meter {
         self.tokens.len()
     }
 
-    /// Target tokens since the last row, of all steps.
-    pub fn tokens(&self) -> u64 {
-        self.tokens.iter().sum()
+    /// Tokens since the last row, of all steps.
+    pub fn tokens(&self) -> Counts {
+        self.tokens.iter().copied().sum()
     }
 
     /// Reads the sums: waits for the device.
@@ -190,7 +226,7 @@ impl Meter {
         Ok(Reading {
             nats: sums[0],
             objective: sums.get(1).copied(),
-            tokens: self.tokens[..steps].iter().sum(),
+            tokens: self.tokens[..steps].iter().copied().sum(),
             steps: steps as u64,
             skipped: (self.tokens.len() - steps) as u64,
             newest_loss: newest[0],
@@ -202,11 +238,16 @@ impl Meter {
 
     /// The sums for `state.json`.
     pub fn state(&self, reading: &Reading) -> MeterState {
-        let tokens = self.tokens[..reading.steps as usize].to_vec();
+        let counts = &self.tokens[..reading.steps as usize];
+        let tokens = counts.iter().map(|counts| counts.targets).collect();
+        let mut source_tokens = Vec::from_iter(counts.iter().map(|counts| counts.sources));
+        if source_tokens.iter().all(|count| *count == 0) {
+            source_tokens.clear();
+        }
         let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
         let objective = reading.objective.zip(reading.newest_objective).map(|(sum, newest)| [sum, finite(newest)]);
         let newest = [reading.newest_loss, reading.grad_norm].map(finite);
-        MeterState { nats: reading.nats, tokens, seconds: reading.seconds, newest, objective }
+        MeterState { nats: reading.nats, tokens, source_tokens, seconds: reading.seconds, newest, objective }
     }
 
     /// Starts anew after a row of finite steps.
@@ -226,7 +267,7 @@ mod tests {
 
     fn add(meter: &mut Meter, loss: f64, norm: f64, tokens: u64) -> f64 {
         meter.sums().add_loss(&Loss::plain(Tensor::from(loss)));
-        meter.count(tokens);
+        meter.count(Counts::of_targets(tokens));
         meter.sums().add(&Tensor::from(norm), &Tensor::from(tokens as f64)).double_value(&[])
     }
 
@@ -236,13 +277,13 @@ mod tests {
         assert_eq!(add(&mut meter, 20.0, 1.0, 10), 0.0);
         assert_eq!(add(&mut meter, 10.0, 2.0, 5), 0.0);
         let reading = meter.read().unwrap();
-        assert_eq!((reading.nats, reading.tokens, reading.steps, reading.skipped), (30.0, 15, 2, 0));
+        assert_eq!((reading.nats, reading.tokens.targets, reading.steps, reading.skipped), (30.0, 15, 2, 0));
         assert_eq!((reading.newest_loss, reading.grad_norm), (2.0, 2.0));
         let mut resumed = Meter::new(Device::Cpu, meter.state(&reading));
         assert_eq!(resumed.read().unwrap(), reading);
         add(&mut resumed, 1.0, 1.0, 1);
         assert_eq!(resumed.read().unwrap().nats, 31.0);
-        assert_eq!(resumed.read().unwrap().tokens, 16);
+        assert_eq!(resumed.read().unwrap().tokens.all(), 16);
     }
 
     #[test]
@@ -251,7 +292,7 @@ mod tests {
         let mut meter = Meter::new(Device::Cpu, MeterState::start(smoothed));
         let add = |meter: &mut Meter, nats: f64, objective: f64| {
             meter.sums().add_loss(&Loss { nats: Tensor::from(nats), objective: Tensor::from(objective) });
-            meter.count(4);
+            meter.count(Counts::of_targets(4));
             meter.sums().add(&Tensor::from(1.0), &Tensor::from(4.0)).double_value(&[])
         };
         assert_eq!((add(&mut meter, 8.0, 12.0), add(&mut meter, 4.0, 6.0)), (0.0, 0.0));
@@ -282,9 +323,26 @@ mod tests {
             assert_eq!(add(&mut meter, loss, norm, 2), 1.0);
             assert_eq!(add(&mut meter, 2.0, 1.0, 2), 1.0);
             let reading = meter.read().unwrap();
-            assert_eq!((reading.nats, reading.tokens, reading.steps, reading.skipped), (4.0, 2, 1, 2));
+            assert_eq!((reading.nats, reading.tokens.targets, reading.steps, reading.skipped), (4.0, 2, 1, 2));
             assert_eq!(reading.newest_loss.to_bits(), (loss / 2.0).to_bits());
             assert_eq!(reading.grad_norm.to_bits(), norm.to_bits());
         }
+    }
+
+    #[test]
+    fn sources_are_counted_beside_the_targets() {
+        let mut meter = Meter::new(Device::Cpu, MeterState::default());
+        add(&mut meter, 20.0, 1.0, 10);
+        let state = serde_json::to_string(&meter.state(&meter.read().unwrap())).unwrap();
+        assert!(!state.contains("source_tokens"), "{state}");
+        meter.sums().add_loss(&Loss::plain(Tensor::from(10.0)));
+        meter.count(Counts { targets: 5, sources: 7 });
+        let _ = meter.sums().add(&Tensor::from(1.0), &Tensor::from(5.0));
+        let reading = meter.read().unwrap();
+        assert_eq!((reading.tokens, reading.tokens.all()), (Counts { targets: 15, sources: 7 }, 22));
+        let state = serde_json::to_string(&meter.state(&reading)).unwrap();
+        let resumed = Meter::new(Device::Cpu, serde_json::from_str(&state).unwrap());
+        assert_eq!(resumed.read().unwrap(), reading);
+        assert_eq!(resumed.tokens().all(), 22);
     }
 }

@@ -67,6 +67,9 @@ pub struct TrainOptions {
     /// Batches of the validation split that an evaluation in training reads; 0 = all.
     #[garde(skip)]
     pub eval_batches: u64,
+    /// Evaluations in training write outputs for sources, too, and measure them; without effect on language models.
+    #[garde(skip)]
+    pub eval_generate: bool,
     /// Updates between train rows.
     #[garde(range(min = 1))]
     pub log_every: u64,
@@ -122,6 +125,7 @@ impl Default for TrainOptions {
             recompute: false,
             eval_every: 500,
             eval_batches: 0,
+            eval_generate: true,
             log_every: 50,
             checkpoint_every: 500,
             keep: 1,

@@ -1,6 +1,6 @@
 //! Update after update: batches come ahead, and on a GPU the work is recorded once and replayed.
 
-use super::meter::Meter;
+use super::meter::{Counts, Meter};
 use super::update::{StepInputs, Update};
 use crate::libtorch::replay::Replays;
 use crate::randomness::derive;
@@ -46,8 +46,8 @@ struct Note {
     /// The seed of libtorch's generators.
     generator: u64,
     rate: f64,
-    /// Targets of the whole update.
-    tokens: u64,
+    /// Tokens of the whole update.
+    tokens: Counts,
     /// What `batches.jsonl` says of it, where that is written.
     line: Option<String>,
 }
@@ -64,12 +64,12 @@ impl<'a> Stepper<'a> {
         Ok(Self { update, accumulate, feed, places: Places::new(device), replays, newest: None, lines: String::new() })
     }
 
-    /// Does the next update; answers its number of target tokens.
+    /// Does the next update; answers its number of tokens, those of sources among them.
     ///
     /// # Errors
     /// What data, model or libtorch report; the end of the course.
     pub fn step(&mut self, meter: &mut Meter) -> Result<u64> {
-        let mut tokens = 0;
+        let mut tokens = Counts::default();
         for number in 1..=self.accumulate {
             let mut fed = self.feed.next(&mut self.places)?.context("the course of updates has ended")?;
             self.lines.extend(fed.note.line.take());
@@ -78,7 +78,7 @@ impl<'a> Stepper<'a> {
             self.newest = Some(fed);
         }
         meter.count(tokens);
-        Ok(tokens)
+        Ok(tokens.all())
     }
 
     /// The lines of `batches.jsonl` for the micro-batches of the updates since the last call.
@@ -146,13 +146,14 @@ fn packets(batches: Arc<dyn Batches>, course: Course) -> impl FnMut() -> Result<
 fn packets_of(batches: &dyn Batches, course: &Course, step: u64) -> Result<Vec<Packet<Note>>> {
     let numbers = 0..course.accumulate;
     let list = numbers.map(|i| batches.micro_batch(step * course.accumulate + i)).collect::<Result<Vec<_>>>()?;
-    let tokens = list.iter().map(|batch| batch.target_tokens).sum();
+    let targets = list.iter().map(|batch| batch.target_tokens).sum();
+    let tokens = Counts { targets, sources: list.iter().map(|batch| batch.source_tokens).sum() };
     let rate = (course.rate)(step);
     let packet = |(number, batch): (u64, HostBatch)| {
         let generator = derive(course.seed, "dropout", &[step, number]);
-        let header = StepInputs::words(tokens, rate, generator);
-        let Origin { length, rows } = &batch.origin;
-        let line = course.log.then(|| batch_log::line(step + 1, number, *length, rows));
+        let header = StepInputs::words(targets, rate, generator);
+        let Origin { length, source_length, rows } = &batch.origin;
+        let line = course.log.then(|| batch_log::line((step + 1, number), (*length, *source_length), rows));
         Packet { header, batch, note: Note { generator, rate, tokens, line } }
     };
     Ok((0..).zip(list).map(packet).collect())

@@ -56,7 +56,8 @@ fn parts_that_are_unknown_or_not_built_yet() {
     }
     let encoder = "architecture = \"encoder\"";
     refused(&place, "heads = 2", encoder, &["model.architecture = \"encoder\" is not built yet; built: decoder"]);
-    refused(&place, "[train]", "[decode]\nbeam = 4\n[train]", &["decode is not built yet"]);
+    place.write("wrong.toml", EXPERIMENT.replace("[train]", "[decode]\nbeam = 0\n[train]"));
+    place.fails("train wrong.toml", 2, &["error: wrong.toml:17: decode.beam: found 0, expected at least 1"]);
 }
 
 #[test]

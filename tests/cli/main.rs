@@ -14,6 +14,7 @@ mod generation;
 mod initial;
 mod objective;
 mod output;
+mod pairs;
 mod place;
 mod run_list;
 mod samples;

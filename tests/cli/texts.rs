@@ -82,7 +82,11 @@ fn a_field_of_labelled_texts_and_of_pairs() {
         }
     }
     place.fails("train tiny.toml --set data.field=text", 2, &["`field` without `dataset`"]);
-    place.fails("train tiny.toml --set tokenizer.joint=true", 2, &["tokenizer.joint is not built yet"]);
+    place.fails(
+        "train tiny.toml --set model.architecture=encoder",
+        2,
+        &["model.architecture = \"encoder\" is not built yet"],
+    );
 }
 
 #[test]

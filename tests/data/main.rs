@@ -4,6 +4,7 @@ mod damage;
 mod descriptions;
 mod epochs;
 mod formats;
+mod pairs;
 mod place;
 mod real;
 mod shown;

@@ -12,7 +12,7 @@ use synth::model::vocabulary_loss::Loss;
 use synth::parameters::{Init, Parameters};
 use synth::runs::Split;
 use synth::tasks::feed::{HostArray, HostBatch, Origin};
-use synth::tasks::{Batches, Evaluation, Request, Task};
+use synth::tasks::{Batches, Evaluation, MicroBatch, Request, Task};
 use synth::train::meter::{Meter, MeterState};
 use synth::train::optimizer::Optimizer;
 use synth::train::options::OptimizerOptions;
@@ -171,7 +171,12 @@ impl Batches for ShapesBatches {
         let [rows, length] = [[4, 8], [2, 16], [3, 5]][index as usize % 3];
         let values = (0..rows * length).map(|i| (i * 7 + index as i64) % 11).collect::<Vec<_>>();
         let array = HostArray { shape: vec![rows, length], values };
-        Ok(HostBatch { arrays: vec![array], target_tokens: (rows * length) as u64, origin: Origin::default() })
+        Ok(HostBatch {
+            arrays: vec![array],
+            target_tokens: (rows * length) as u64,
+            source_tokens: 0,
+            origin: Origin::default(),
+        })
     }
 }
 
@@ -192,8 +197,8 @@ impl Task for Shapes {
         1
     }
 
-    fn largest_micro_batch(&self) -> (u64, u64) {
-        (4, 8)
+    fn largest_micro_batch(&self) -> MicroBatch {
+        MicroBatch { rows: 4, source: 0, target: 8 }
     }
 
     fn loss(&self, arrays: &[Tensor], _: Pass<'_>) -> anyhow::Result<Loss> {
@@ -203,8 +208,8 @@ impl Task for Shapes {
         Ok(Loss::plain(logits.cross_entropy_loss(&targets, None::<Tensor>, Reduction::Sum, -100, 0.0)))
     }
 
-    fn metric_names(&self) -> &'static [&'static str] {
-        &[]
+    fn metric_names(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     fn evaluate(&self, _: Split, _: Request<'_>) -> anyhow::Result<Option<Evaluation>> {

@@ -4,6 +4,7 @@ mod attention;
 mod graphs;
 mod kernels;
 mod memory;
+mod pairs;
 mod place;
 mod runs;
 mod training;

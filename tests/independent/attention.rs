@@ -4,13 +4,14 @@ use crate::kinds::{Part, fused};
 use crate::masks::Masks;
 use crate::model::{Model, Rows, sum};
 use crate::number::Number;
+use crate::scores::Reading;
 
 impl<S: Number> Model<S> {
     /// What an attention of this name and these parts adds to the stream, `[positions, width]`.
-    pub fn attention(&self, rows: &Rows<S>, name: &str, parts: &[Part], masks: Option<Masks>) -> Rows<S> {
-        let value = self.projected(rows, &format!("{name}.value"));
-        let mut outputs: Rows<S> = vec![Vec::new(); rows.len()];
-        for (head, scores) in self.scores(rows, name, parts).into_iter().enumerate() {
+    pub fn attention(&self, reading: Reading<'_, S>, name: &str, parts: &[Part], masks: Option<Masks>) -> Rows<S> {
+        let value = self.projected(reading.keys(), &format!("{name}.value"));
+        let mut outputs: Rows<S> = vec![Vec::new(); reading.queries().len()];
+        for (head, scores) in self.scores(reading, name, parts).into_iter().enumerate() {
             for (position, (output, scores)) in outputs.iter_mut().zip(scores).enumerate() {
                 let (mut weights, total) = exponentials(scores);
                 if !fused(parts) {
@@ -18,7 +19,7 @@ impl<S: Number> Model<S> {
                 }
                 if let Some(masks) = masks {
                     let sample = if parts.iter().any(|part| part.depends_on_the_input()) { masks.sample } else { 0 };
-                    let row = (sample * self.plan.heads + head) * self.plan.max_length + position;
+                    let row = (sample * self.plan.heads + head) * masks.length + position;
                     let factors = masks.factors(name, row, weights.len(), masks.attention);
                     weights.iter_mut().zip(factors).for_each(|(weight, factor)| *weight = *weight * S::from(factor));
                 }

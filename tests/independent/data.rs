@@ -8,8 +8,13 @@ use crate::config::Config;
 pub fn split_text(config: &Config, split: &str) -> String {
     match config.text("data.path") {
         Some(path) => share(&read(Path::new(path)), &config.numbers("data.split").expect("data.split"), split),
-        None => matches(config.required_text(&format!("data.{split}"))).iter().map(|path| read(path)).collect(),
+        None => files_text(config.required_text(&format!("data.{split}"))),
     }
+}
+
+/// The text of the files that a path or a glob names.
+pub fn files_text(pattern: &str) -> String {
+    matches(pattern).iter().map(|path| read(path)).collect()
 }
 
 /// The part of a text that is a split's. A share ends at the characters times the sum of the shares up to it,

@@ -21,9 +21,11 @@ impl Experiment {
         for (name, text) in texts {
             std::fs::write(folder.path().join(name), text).expect("a text is written");
         }
-        let mut toml = "name = \"independent\"\ntask.kind = \"language-modeling\"\n".to_owned();
-        if !keys.iter().any(|(key, _)| *key == "tokenizer.kind") {
-            toml += "tokenizer.kind = \"byte\"\n";
+        let mut toml = "name = \"independent\"\n".to_owned();
+        for (key, value) in [("task.kind", "\"language-modeling\""), ("tokenizer.kind", "\"byte\"")] {
+            if keys.iter().all(|(given, _)| *given != key) {
+                writeln!(toml, "{key} = {value}").expect("a String takes all");
+            }
         }
         for (key, value) in keys {
             writeln!(toml, "{key} = {value}").expect("a String takes all");
@@ -49,6 +51,13 @@ pub fn evaluated(run: &RunFolder, checkpoint: &str, split: &str) -> Value {
 /// What `synth eval` says with these arguments.
 pub fn evaluated_with(run: &RunFolder, arguments: &[&str]) -> Value {
     json(&[&["eval", text(&run.path)], arguments].concat())
+}
+
+/// What `synth generate` writes for the lines of a text with these arguments.
+pub fn generated(run: &RunFolder, lines: &str, arguments: &[&str]) -> Value {
+    let file = run.path.with_extension("sources");
+    std::fs::write(&file, lines).expect("sources are written");
+    json(&[&["generate", text(&run.path), text(&file)], arguments].concat())
 }
 
 fn json(arguments: &[&str]) -> Value {

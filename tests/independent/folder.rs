@@ -8,7 +8,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::config::Config;
-use crate::tokenizer::Tokenizer;
+use crate::plan::Plan;
+use crate::tokenizer::{Tokenizer, Tokenizers};
 
 /// A run's folder, `results/<experiment>/<run>`.
 pub struct RunFolder {
@@ -29,7 +30,18 @@ impl RunFolder {
 
     /// What the texts were cut with.
     pub fn tokenizer(&self) -> Tokenizer {
-        Tokenizer::parse(&self.text("tokenizer.json"))
+        self.tokenizers().target
+    }
+
+    /// What sources and targets were cut with: the same, unless each has its own.
+    pub fn tokenizers(&self) -> Tokenizers {
+        Tokenizers::parse(&self.text("tokenizer.json"))
+    }
+
+    /// The plan of an experiment with the run's vocabularies.
+    pub fn plan(&self, config: &Config) -> Plan {
+        let tokenizers = self.tokenizers();
+        Plan::of_pairs(config, [&tokenizers.source, &tokenizers.target].map(Tokenizer::vocabulary_size))
     }
 
     /// The name of the folder that `checkpoints/best` or `checkpoints/last` names.

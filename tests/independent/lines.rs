@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn a_record_begins_at_an_end_and_a_long_one_goes_on() {
-        let tokenizer = Tokenizer::Char(["<unknown>", "a", "b", "</s>"].map(str::to_owned).to_vec());
+        let tokenizer = Tokenizer::of_characters(&["<unknown>", "a", "b"], &["</s>"]);
         let (stream, rows) = records(&tokenizer, "ab\r\n\nabbab\n", 4);
         assert_eq!(stream, [3, 1, 2, 3, 1, 2, 2, 1, 2, 3]);
         let rows: Vec<_> = rows.into_iter().map(|row| (row.number, row.offset, row.targets)).collect();

@@ -12,8 +12,10 @@ pub struct MicroBatch {
     pub step: usize,
     /// Its place among those of the update, from 0.
     pub number: usize,
-    /// Its columns.
+    /// Its columns, of pairs those of targets.
     pub length: usize,
+    /// The columns of sources, of pairs.
+    pub source_length: Option<usize>,
     /// Its rows.
     pub rows: Vec<LoggedRow>,
 }
@@ -23,7 +25,7 @@ pub struct MicroBatch {
 pub struct LoggedRow {
     /// Its number in the split.
     pub number: usize,
-    /// The place of the first token that it reads in the split's stream.
+    /// The place of the first token that it reads in the split's stream, of a pair in that of the sources.
     pub offset: usize,
     /// Its targets.
     pub targets: usize,
@@ -33,7 +35,7 @@ impl LoggedRow {
     /// What the row reads and predicts.
     pub fn block(self, stream: &[usize]) -> Block<'_> {
         let [inputs, targets] = [0, 1].map(|ahead| &stream[self.offset + ahead..][..self.targets]);
-        Block { inputs, targets, masks: None }
+        Block { source: None, inputs, targets, masks: None }
     }
 }
 
@@ -54,6 +56,7 @@ fn parsed(line: &str) -> MicroBatch {
         step: count(&json["step"]),
         number: count(&json["micro_batch"]),
         length: count(&json["length"]),
+        source_length: json.get("source_length").map(count),
         rows: json["rows"].as_array().expect("a list of rows").iter().map(row).collect(),
     }
 }
@@ -66,7 +69,7 @@ mod tests {
     fn a_row_predicts_the_tokens_after_those_it_reads() {
         let line = r#"{"step":1,"micro_batch":2,"length":4,"rows":[[1,4,3]]}"#;
         let rows = vec![LoggedRow { number: 1, offset: 4, targets: 3 }];
-        assert_eq!(parsed(line), MicroBatch { step: 1, number: 2, length: 4, rows });
+        assert_eq!(parsed(line), MicroBatch { step: 1, number: 2, length: 4, source_length: None, rows });
         let block = parsed(line).rows[0].block(&[9, 8, 7, 6, 5, 4, 3, 2]);
         assert_eq!((block.inputs, block.targets), (&[5, 4, 3][..], &[4, 3, 2][..]));
     }

@@ -15,6 +15,10 @@ pub struct Masks {
     pub key: u64,
     /// The sample's place in the micro-batch, from 0.
     pub sample: usize,
+    /// The rows' length in the micro-batch, of an encoder-decoder that of the targets.
+    pub length: usize,
+    /// The length of the sources, where there are sources.
+    pub source_length: usize,
 }
 
 impl Masks {
@@ -67,7 +71,9 @@ mod tests {
 
     #[test]
     fn the_share_of_dropped_weights_is_the_probability() {
-        let masks = Masks { attention: 0.0, activations: 0.0, model: 0.0, key: Masks::key(1, 2, 3), sample: 0 };
+        let key = Masks::key(1, 2, 3);
+        let [attention, activations, model] = [0.0; 3];
+        let masks = Masks { attention, activations, model, key, sample: 0, length: 100, source_length: 0 };
         let rows = (0..100).map(|row| masks.factors("decoder.layers.0.attention", row, 100, 0.3));
         let dropped = rows.flatten().filter(|factor| *factor == 0.0).count();
         assert!((2_850..3_150).contains(&dropped), "{dropped} of 10 000");

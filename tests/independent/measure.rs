@@ -8,6 +8,8 @@ use crate::tokenizer::Tokenizer;
 /// One block: what the model reads, and the token after each.
 #[derive(Clone, Copy)]
 pub struct Block<'a> {
+    /// The source that it belongs to, of an encoder-decoder.
+    pub source: Option<&'a [usize]>,
     /// The tokens read.
     pub inputs: &'a [usize],
     /// The tokens to predict, as many.
@@ -20,12 +22,12 @@ pub struct Block<'a> {
 pub fn blocks(stream: &[usize], length: usize) -> Vec<Block<'_>> {
     let targets = stream[1..].chunks(length);
     let inputs = stream[..stream.len() - 1].chunks(length);
-    inputs.zip(targets).map(|(inputs, targets)| Block { inputs, targets, masks: None }).collect()
+    inputs.zip(targets).map(|(inputs, targets)| Block { source: None, inputs, targets, masks: None }).collect()
 }
 
 /// The sum of the negative log-likelihoods of a block's targets.
 pub fn nats<S: Number>(model: &Model<S>, block: Block<'_>) -> S {
-    let logits = model.logits(block.inputs, block.masks);
+    let logits = model.logits(block);
     let losses = logits.iter().zip(block.targets).map(|(logits, target)| negative_log_likelihood(logits, *target));
     losses.fold(S::from(0.0), |total, loss| total + loss)
 }
@@ -61,7 +63,7 @@ pub fn figures(model: &Model<f64>, tokenizer: &Tokenizer, text: &str) -> Figures
     let stream = tokenizer.tokens(text);
     let (mut nats, mut right, mut choices, mut narrowest_lead) = (0.0, 0, Vec::new(), f64::INFINITY);
     for block in blocks(&stream, model.plan.max_length) {
-        for (logits, target) in model.logits(block.inputs, None).iter().zip(block.targets) {
+        for (logits, target) in model.logits(block).iter().zip(block.targets) {
             nats += negative_log_likelihood(logits, *target);
             let (choice, lead) = first_choice(logits);
             right += usize::from(choice == *target);
@@ -86,7 +88,7 @@ pub fn figures(model: &Model<f64>, tokenizer: &Tokenizer, text: &str) -> Figures
 }
 
 /// The first of the largest logits, and its lead over the best of the others.
-fn first_choice(logits: &[f64]) -> (usize, f64) {
+pub fn first_choice(logits: &[f64]) -> (usize, f64) {
     let largest = |but: Option<usize>| {
         let others = (0..logits.len()).filter(|index| Some(*index) != but);
         others.fold(

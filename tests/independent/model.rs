@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::folder::RunFolder;
+use crate::kinds::Half;
 use crate::masks::Masks;
+use crate::measure::Block;
 use crate::number::Number;
 use crate::plan::{Plan, Positions};
+use crate::scores::Reading;
 
 /// A row per position.
 pub type Rows<S> = Vec<Vec<S>>;
@@ -22,7 +25,7 @@ pub struct Model<S> {
 
 /// The model of a checkpoint, whose tensors are those that the documentation names.
 pub fn rebuilt(run: &RunFolder, checkpoint: &str, round: fn(f64) -> f64) -> Model<f64> {
-    let plan = Plan::new(&run.config(), run.tokenizer().vocabulary_size());
+    let plan = run.plan(&run.config());
     let tensors = run.tensors(checkpoint, "model");
     let mut documented = plan.shapes();
     documented.sort();
@@ -32,19 +35,53 @@ pub fn rebuilt(run: &RunFolder, checkpoint: &str, round: fn(f64) -> f64) -> Mode
 }
 
 impl<S: Number> Model<S> {
-    /// The logits for the token after each position, `[positions, vocabulary]`, with dropout where there are masks.
-    pub fn logits(&self, tokens: &[usize], masks: Option<Masks>) -> Rows<S> {
-        let mut stream = self.embedded(tokens);
-        self.drop(&mut stream, "embedding", masks, |masks| masks.model);
-        self.round_stream(&mut stream);
-        for (layer, parts) in self.plan.layers.iter().enumerate() {
+    /// The logits for the token after each input, `[positions, vocabulary]`, with dropout where there are masks.
+    pub fn logits(&self, block: Block<'_>) -> Rows<S> {
+        let memory = block.source.map(|source| self.memory(source, block.masks));
+        self.decoded(block.inputs, memory.as_ref(), block.masks)
+    }
+
+    /// What the encoder makes of a source, a row per token.
+    pub fn memory(&self, source: &[usize], masks: Option<Masks>) -> Rows<S> {
+        let encoder = self.plan.encoder.as_ref().expect("an encoder");
+        let masks = masks.map(|masks| Masks { length: masks.source_length, ..masks });
+        let mut stream = self.begun(source, Half::Encoder, masks);
+        for (layer, parts) in encoder.layers.iter().enumerate() {
             let [attention, feed_forward] =
-                ["attention", "feed_forward"].map(|branch| format!("decoder.layers.{layer}.{branch}"));
-            self.branch(&mut stream, &attention, masks, |rows| self.attention(rows, &attention, parts, masks));
+                ["attention", "feed_forward"].map(|branch| format!("encoder.layers.{layer}.{branch}"));
+            let attend = |rows: &Rows<S>| self.attention(Reading::All(rows), &attention, parts, masks);
+            self.branch(&mut stream, &attention, masks, attend);
+            self.branch(&mut stream, &feed_forward, masks, |rows| self.feed_forward(rows, &feed_forward, masks));
+        }
+        if self.plan.post_norm { stream } else { self.normalized(&stream, "encoder.norm") }
+    }
+
+    /// The logits for the token after each, with an encoder those after it has read a source.
+    pub fn decoded(&self, tokens: &[usize], memory: Option<&Rows<S>>, masks: Option<Masks>) -> Rows<S> {
+        let mut stream = self.begun(tokens, Half::Decoder, masks);
+        for (layer, parts) in self.plan.layers.iter().enumerate() {
+            let [attention, cross, feed_forward] = ["attention", "cross_attention", "feed_forward"]
+                .map(|branch| format!("decoder.layers.{layer}.{branch}"));
+            let attend = |rows: &Rows<S>| self.attention(Reading::Past(rows), &attention, parts, masks);
+            self.branch(&mut stream, &attention, masks, attend);
+            if let (Some(encoder), Some(memory)) = (&self.plan.encoder, memory) {
+                let read =
+                    |rows: &Rows<S>| self.attention(Reading::Memory(rows, memory), &cross, &encoder.cross, masks);
+                self.branch(&mut stream, &cross, masks, read);
+            }
             self.branch(&mut stream, &feed_forward, masks, |rows| self.feed_forward(rows, &feed_forward, masks));
         }
         let read = if self.plan.post_norm { stream } else { self.normalized(&stream, "decoder.norm") };
-        self.projected(&read, if self.plan.tied { "embedding" } else { "output" })
+        let embedding = self.plan.embedding(Half::Decoder);
+        self.projected(&read, if self.plan.tied { &embedding } else { "output" })
+    }
+
+    /// The stream before the first block of a half.
+    fn begun(&self, tokens: &[usize], half: Half, masks: Option<Masks>) -> Rows<S> {
+        let mut stream = self.embedded(tokens, half);
+        self.drop(&mut stream, &self.plan.of_half("embedding", half), masks, |masks| masks.model);
+        self.round_stream(&mut stream);
+        stream
     }
 
     /// Adds to the stream what a branch of this name makes of it. The branch's norm stands before it or after the sum.
@@ -75,19 +112,20 @@ impl<S: Number> Model<S> {
     pub fn drop(&self, rows: &mut Rows<S>, place: &str, masks: Option<Masks>, probability: impl Fn(&Masks) -> f64) {
         let Some(masks) = masks else { return };
         for (position, row) in rows.iter_mut().enumerate() {
-            let number = masks.sample * self.plan.max_length + position;
+            let number = masks.sample * masks.length + position;
             let factors = masks.factors(place, number, row.len(), probability(&masks));
             row.iter_mut().zip(factors).for_each(|(x, factor)| *x = *x * S::from(factor));
         }
     }
 
-    fn embedded(&self, tokens: &[usize]) -> Rows<S> {
+    fn embedded(&self, tokens: &[usize], half: Half) -> Rows<S> {
         let width = self.plan.width;
-        let embedding = &self.weights["embedding.weight"];
+        let embedding = &self.weights[&format!("{}.weight", self.plan.embedding(half))];
+        let learned = self.weights.get(&format!("{}.weight", self.plan.of_half("positions", half)));
         let element = |position: usize, token: usize, entry: usize| {
             let embedded = embedding[token * width + entry];
             match self.plan.positions {
-                Positions::Learned => embedded + self.weights["positions.weight"][position * width + entry],
+                Positions::Learned => embedded + learned.expect("positions")[position * width + entry],
                 Positions::Sinusoidal => {
                     embedded * S::from((width as f64).sqrt()) + S::from(wave(position, entry, width))
                 }

@@ -43,7 +43,7 @@ impl Objective {
     pub fn mean<S: Number>(self, model: &Model<S>, blocks: &[Block<'_>]) -> (S, f64) {
         let (mut objective, mut nats, mut targets) = (S::from(0.0), 0.0, 0.0);
         for block in blocks {
-            for (logits, target) in model.logits(block.inputs, block.masks).iter().zip(block.targets) {
+            for (logits, target) in model.logits(*block).iter().zip(block.targets) {
                 objective = objective + self.of(logits, *target);
                 nats += (logarithm_of_sum(logits) - logits[*target]).value();
                 targets += 1.0;

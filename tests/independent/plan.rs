@@ -2,7 +2,7 @@
 
 use crate::activation::Activation;
 use crate::config::Config;
-use crate::kinds::{Part, of_layers};
+use crate::kinds::{Half, Part, has_encoder, of_cross, of_layers};
 use crate::norm::Norm;
 use crate::relative::Buckets;
 
@@ -59,7 +59,7 @@ impl Start {
 /// The sizes and choices of a model.
 #[derive(Clone)]
 pub struct Plan {
-    /// V.
+    /// V, of an encoder-decoder that of the targets.
     pub vocabulary: usize,
     /// d.
     pub width: usize,
@@ -71,8 +71,10 @@ pub struct Plan {
     pub feed_forward: usize,
     /// L.
     pub max_length: usize,
-    /// The parts of the attention of each block.
+    /// The parts of the self-attention of each block, of an encoder-decoder those of its decoder.
     pub layers: Vec<Vec<Part>>,
+    /// What an encoder-decoder has besides.
+    pub encoder: Option<Encoder>,
     /// The kind of the positions.
     pub positions: Positions,
     /// The function in the feed-forward layers.
@@ -91,6 +93,19 @@ pub struct Plan {
     pub narrow_stream: bool,
     /// The choices within the attention.
     pub attention: Attention,
+}
+
+/// What an encoder-decoder has that no other model has.
+#[derive(Clone)]
+pub struct Encoder {
+    /// V of the sources.
+    pub vocabulary: usize,
+    /// Whether sources and targets have one embedding.
+    pub shared: bool,
+    /// The parts of the self-attention of each block.
+    pub layers: Vec<Vec<Part>>,
+    /// The parts of the attention over the memory.
+    pub cross: Vec<Part>,
 }
 
 /// The choices within the attention, each for the parts that have it.
@@ -121,6 +136,11 @@ pub struct Attention {
 impl Plan {
     /// The plan of a resolved experiment, for a vocabulary of this size.
     pub fn new(config: &Config, vocabulary: usize) -> Self {
+        Self::of_pairs(config, [vocabulary; 2])
+    }
+
+    /// The plan of a resolved experiment, for vocabularies of sources and targets of these sizes.
+    pub fn of_pairs(config: &Config, [sources, vocabulary]: [usize; 2]) -> Self {
         let width = config.required_count("model.d_model");
         let heads = config.required_count("model.heads");
         let head_width = config.count("model.head_width").unwrap_or(width / heads);
@@ -132,7 +152,8 @@ impl Plan {
             head_width,
             feed_forward: config.count("model.d_ff").unwrap_or(4 * width),
             max_length,
-            layers: of_layers(config),
+            layers: of_layers(config, Half::Decoder),
+            encoder: has_encoder(config).then(|| Encoder::new(config, sources)),
             positions: Positions::new(config),
             activation: Activation::named(config.required_text("model.activation")),
             tied: config.required_choice("model.tie_embeddings"),
@@ -142,6 +163,31 @@ impl Plan {
             post_norm: config.required_text("model.norm_position") == "post",
             narrow_stream: config.required_text("model.residual_stream") == "bfloat16",
             attention: Attention::new(config, head_width, max_length),
+        }
+    }
+}
+
+impl Plan {
+    /// The name of what each half of an encoder-decoder has, and other models have once.
+    pub fn of_half(&self, name: &str, half: Half) -> String {
+        if self.encoder.is_some() { format!("{}.{name}", half.name()) } else { name.to_owned() }
+    }
+
+    /// The name of the embedding of a half's tokens.
+    pub fn embedding(&self, half: Half) -> String {
+        let shared = self.encoder.as_ref().is_some_and(|encoder| encoder.shared);
+        if shared { "embedding".to_owned() } else { self.of_half("embedding", half) }
+    }
+}
+
+impl Encoder {
+    fn new(config: &Config, vocabulary: usize) -> Self {
+        let shared = config.value("model.share_embeddings").or_else(|| config.value("tokenizer.joint"));
+        Self {
+            vocabulary,
+            shared: shared.and_then(toml::Value::as_bool).expect("one embedding or two"),
+            layers: of_layers(config, Half::Encoder),
+            cross: of_cross(config),
         }
     }
 }

@@ -39,8 +39,8 @@ enum Spread {
 
 impl Spread {
     fn of(plan: &Plan, name: &str, shape: &[usize]) -> Self {
-        let embedding = ["embedding.weight", "positions.weight", "output.weight"].contains(&name);
-        let projection = (name.ends_with(".weight") || name.ends_with(".dense.w2")) && name != RELATIVE;
+        let embedding = is_embedding(name);
+        let projection = (name.ends_with(".weight") || name.ends_with(".dense.w2")) && !is_relative(name);
         match plan.start {
             Start::Xavier if embedding => Self::Normal((plan.width as f64).powf(-0.5)),
             Start::Xavier if projection => {
@@ -53,8 +53,16 @@ impl Spread {
     }
 }
 
-/// The name of the table of relative positions.
-pub const RELATIVE: &str = "decoder.relative_positions.weight";
+/// Whether a tensor is a table of relative positions.
+pub fn is_relative(name: &str) -> bool {
+    name.ends_with("relative_positions.weight")
+}
+
+/// Whether a tensor is an embedding, a table of positions or an untied output projection.
+pub fn is_embedding(name: &str) -> bool {
+    let bare = ["encoder.", "decoder."].iter().find_map(|half| name.strip_prefix(half)).unwrap_or(name);
+    ["embedding.weight", "positions.weight", "output.weight"].contains(&bare)
+}
 
 fn deviation(plan: &Plan, name: &str, shape: &[usize]) -> f64 {
     let [random, fixed, factorized] = plan.attention.init_stds;
@@ -62,27 +70,41 @@ fn deviation(plan: &Plan, name: &str, shape: &[usize]) -> f64 {
     let linear = if plan.start == Start::Gpt2 { 0.02 } else { inputs.powf(-0.5) };
     let ends_with = |end| name.ends_with(end);
     match name {
-        "embedding.weight" | "positions.weight" | "output.weight" | RELATIVE => 0.02,
-        _ if ends_with(".attention.random.r") => random,
+        _ if is_embedding(name) || is_relative(name) => 0.02,
+        _ if ends_with(".random.r") => random,
         _ if ends_with(".fixed-random.r") => fixed,
         _ if ends_with(".r1") || ends_with(".r2") => (factorized * factorized / inputs).powf(0.25),
         _ if ends_with("attention.output.weight") || ends_with("feed_forward.output.weight") => {
-            linear / (2.0 * plan.layers.len() as f64).sqrt()
+            linear / branches(plan, name).sqrt()
         }
         _ => linear,
     }
 }
 
+/// How many layers join the stream that a tensor's layer joins.
+fn branches(plan: &Plan, name: &str) -> f64 {
+    let joined = match &plan.encoder {
+        Some(encoder) if name.starts_with("encoder.") => 2 * encoder.layers.len(),
+        Some(_) => 3 * plan.layers.len(),
+        None => 2 * plan.layers.len(),
+    };
+    joined as f64
+}
+
 /// The order in which epoch `epoch`, counted from 0, reads `blocks` blocks.
 pub fn order(seed: u64, epoch: u64, blocks: usize) -> Vec<usize> {
-    let mut hash = Sha256::new();
-    hash.update(b"train-order");
-    hash.update(seed.to_le_bytes());
-    hash.update(epoch.to_le_bytes());
-    let mut generator = ChaCha8Rng::from_seed(hash.finalize().into());
     let mut order: Vec<usize> = (0..blocks).collect();
-    for last in (1..blocks).rev() {
-        order.swap(last, (generator.next_u64() % (last as u64 + 1)) as usize);
-    }
+    shuffle(&mut order, "train-order", &[seed, epoch]);
     order
+}
+
+/// Shuffles by a seed that is made of a name and numbers.
+pub fn shuffle<T>(places: &mut [T], name: &str, numbers: &[u64]) {
+    let mut hash = Sha256::new();
+    hash.update(name);
+    numbers.iter().for_each(|number| hash.update(number.to_le_bytes()));
+    let mut generator = ChaCha8Rng::from_seed(hash.finalize().into());
+    for last in (1..places.len()).rev() {
+        places.swap(last, (generator.next_u64() % (last as u64 + 1)) as usize);
+    }
 }

@@ -8,7 +8,7 @@ use crate::data::split_text;
 use crate::folder::RunFolder;
 use crate::kinds::Part;
 use crate::plan::Plan;
-use crate::random::RELATIVE;
+use crate::random::{is_embedding, is_relative};
 use crate::shapes::{Shapes, trained};
 
 /// Compares them with what follows from the run's configuration and texts.
@@ -22,12 +22,11 @@ pub fn check_records(run: &RunFolder, what: &str) {
     }
     let plan = Plan::new(&config, run.tokenizer().vocabulary_size());
     let shapes = plan.shapes();
-    let embedding = ["embedding.weight", "positions.weight", "output.weight"];
     for (part, expected) in [
         ("total", count(&shapes, |_| true)),
         ("trainable", count(&shapes, trained)),
-        ("attention", count(&shapes, |name| name.contains(".attention.") || name == RELATIVE)),
-        ("embedding", count(&shapes, |name| embedding.contains(&name))),
+        ("attention", count(&shapes, |name| name.contains("attention.") || is_relative(name))),
+        ("embedding", count(&shapes, is_embedding)),
     ] {
         assert_eq!(environment["parameters"][part], expected, "{what}: parameters, {part}");
     }
@@ -75,17 +74,18 @@ pub fn micro_batch(config: &Config, plan: &Plan) -> usize {
 fn forward_per_token(plan: &Plan, micro_batch: usize) -> f64 {
     let projects = |name: &str| match name {
         "embedding.weight" => plan.tied,
-        "positions.weight" | RELATIVE => false,
+        "positions.weight" => false,
+        _ if is_relative(name) => false,
         _ => name.ends_with(".weight") && !name.ends_with("norm.weight"),
     };
     let projections = count(&plan.shapes(), projects);
-    let attention: f64 = plan.layers.iter().map(|parts| attention(plan, parts, micro_batch)).sum();
+    let attention: f64 = plan.layers.iter().map(|parts| attention(plan, parts, micro_batch, plan.max_length)).sum();
     2.0 * (projections as f64 + attention)
 }
 
-/// The products of one query with all keys, and of its weights with all values.
-fn attention(plan: &Plan, parts: &[Part], micro_batch: usize) -> f64 {
-    let pairs = plan.heads * plan.max_length;
+/// The products of one query with so many keys, and of its weights with as many values.
+pub fn attention(plan: &Plan, parts: &[Part], micro_batch: usize, keys: usize) -> f64 {
+    let pairs = plan.heads * keys;
     let read = parts.iter().any(|part| part.depends_on_the_input());
     let width = |part: &Part| match part {
         Part::Vanilla => plan.head_width as f64,
@@ -98,6 +98,7 @@ fn attention(plan: &Plan, parts: &[Part], micro_batch: usize) -> f64 {
     pairs as f64 * (plan.head_width as f64 + parts.iter().map(width).sum::<f64>())
 }
 
-fn count(shapes: &Shapes, counted: impl Fn(&str) -> bool) -> usize {
+/// The numbers in some tensors.
+pub fn count(shapes: &Shapes, counted: impl Fn(&str) -> bool) -> usize {
     shapes.iter().filter(|(name, _)| counted(name)).map(|(_, shape)| shape.iter().product::<usize>()).sum()
 }

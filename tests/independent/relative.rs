@@ -1,9 +1,9 @@
 //! T5's relative positions: a bias for each head and each class of distances.
 
+use crate::kinds::Half;
 use crate::model::Model;
 use crate::number::Number;
 use crate::plan::Positions;
-use crate::random::RELATIVE;
 
 /// The classes that distances from a query back to a key fall into.
 #[derive(Clone, Copy, PartialEq)]
@@ -27,14 +27,24 @@ impl Buckets {
         let further = (reached / all * (self.count - near) as f64 + 1e-9).floor() as usize;
         (near + further).min(self.count - 1)
     }
+
+    /// The class of a pair of positions where a query sees both sides of it: half of the classes are for either side.
+    fn of_either_side(self, query: usize, key: usize) -> usize {
+        let half = Self { count: self.count / 2, distance: self.distance };
+        half.of(query.abs_diff(key)) + if key > query { half.count } else { 0 }
+    }
 }
 
 impl<S: Number> Model<S> {
-    /// What joins the score of a key position for a head and a query position, where positions are relative.
-    pub fn relative(&self, head: usize, query: usize, key: usize) -> Option<S> {
+    /// What joins the score of a key position for a head and a query position of a half, where positions are relative.
+    pub fn relative(&self, half: Half, head: usize, query: usize, key: usize) -> Option<S> {
         let Positions::Relative(buckets) = self.plan.positions else { return None };
-        let table = &self.weights[RELATIVE];
-        Some(table[buckets.of(query - key) * self.plan.heads + head])
+        let table = &self.weights[&format!("{}.relative_positions.weight", half.name())];
+        let class = match half {
+            Half::Encoder => buckets.of_either_side(query, key),
+            Half::Decoder => buckets.of(query - key),
+        };
+        Some(table[class * self.plan.heads + head])
     }
 }
 
@@ -51,6 +61,19 @@ mod tests {
             let expected =
                 if distance < 16 { distance } else { 15 + begins.iter().filter(|b| **b <= distance).count() };
             assert_eq!(buckets.of(distance), expected, "distance {distance}");
+        }
+    }
+
+    #[test]
+    fn either_side_has_classes_of_its_own() {
+        let buckets = Buckets { count: 32, distance: 128 };
+        // By arXiv 1910.10683's program, with bidirectional=True.
+        let classes =
+            [(0, 0), (1, 1), (7, 7), (8, 8), (11, 8), (12, 9), (15, 9), (16, 10), (63, 13), (64, 14), (200, 15)];
+        for (distance, class) in classes {
+            assert_eq!(buckets.of_either_side(200, 200 - distance), class, "{distance} before");
+            let after = if distance == 0 { 0 } else { 16 + class };
+            assert_eq!(buckets.of_either_side(200, 200 + distance), after, "{distance} behind");
         }
     }
 

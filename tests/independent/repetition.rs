@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::config::Config;
+use crate::corpus::Corpus;
 use crate::data::split_text;
 use crate::folder::{RunFolder, Tensor, number};
 use crate::gradient::Descent;
 use crate::lines::records;
-use crate::logged::{LoggedRow, MicroBatch, micro_batches};
+use crate::logged::{LoggedRow, micro_batches};
 use crate::measure::{Block, blocks, mean_loss};
 use crate::model::Model;
 use crate::objective::Objective;
@@ -21,16 +22,16 @@ pub type Differences = BTreeMap<String, f64>;
 /// Repeats a run by an experiment, its own or one that is changed on purpose. Only losses, weights and what else the run
 /// wrote in float64 are compared.
 pub fn differences(run: &RunFolder, config: &Config) -> Differences {
-    let plan = Plan::new(config, run.tokenizer().vocabulary_size());
+    let plan = run.plan(config);
     let steps = config.required_count("train.steps");
     let (settings, objective) = (Settings::new(config, steps), Objective::new(config));
     let mut state = State::new(run.tensors("step-0", "model"));
-    let (stream, _) = rows(run, config, "train");
+    let corpus = Corpus::new(run, config, "train");
     let (batches, logged) = (micro_batches(run), run.rows("train"));
     assert_eq!(logged.len(), steps, "a row per update");
     let mut differences = Differences::new();
     for (step, row) in (1..).zip(&logged) {
-        let batch = read(&batches, &stream, step);
+        let batch = corpus.read(config, &batches, step);
         let descent = Descent::of(&plan, &state.weights, objective, &batch);
         let norm = state.update(&settings, step, &descent.gradient);
         for (column, ours) in [("loss", descent.loss), ("grad_norm", norm), ("lr", settings.schedule.rate(step))] {
@@ -60,12 +61,6 @@ pub fn rows(run: &RunFolder, config: &Config, split: &str) -> (Vec<usize>, Vec<L
     (stream, rows)
 }
 
-/// What an update read: all rows of all its micro-batches.
-fn read<'a>(batches: &[MicroBatch], stream: &'a [usize], step: usize) -> Vec<Block<'a>> {
-    let batches = batches.iter().filter(|batch| batch.step == step);
-    batches.flat_map(|batch| &batch.rows).map(|row| row.block(stream)).collect()
-}
-
 /// The weights, moments and averages after the last update, and the validation loss of whichever weights it takes.
 fn compare_end(differences: &mut Differences, run: &RunFolder, config: &Config, (plan, state): (&Plan, &State)) {
     let checkpoint = run.checkpoint("last");
@@ -82,11 +77,10 @@ fn compare_end(differences: &mut Differences, run: &RunFolder, config: &Config, 
     let weights = if averaged { &state.average } else { &state.weights };
     let values = weights.iter().map(|(name, tensor)| (name.clone(), tensor.values.clone())).collect();
     let model: Model<f64> = Model { plan: plan.clone(), weights: values, round: |x| x };
-    let (stream, rows) = rows(run, config, "validation");
-    let blocks: Vec<Block> = rows.into_iter().map(|row| row.block(&stream)).collect();
+    let validation = Corpus::new(run, config, "validation");
     let validated = run.rows("validation");
     let row = validated.last().expect("an evaluation at the end");
-    differ(differences, "validation", number(row, "loss"), mean_loss(&model, &blocks));
+    differ(differences, "validation", number(row, "loss"), mean_loss(&model, &validation.blocks()));
 }
 
 fn compare_tensors(differences: &mut Differences, theirs: &BTreeMap<String, Tensor>, ours: &BTreeMap<String, Tensor>) {

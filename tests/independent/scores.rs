@@ -1,17 +1,60 @@
 //! The scores of the attention.
 
 use crate::attention::softmax;
-use crate::kinds::Part;
+use crate::kinds::{Half, Part};
 use crate::model::{Model, Rows, dot};
 use crate::number::Number;
 
 /// The score of a key position, the last argument, for a head and a query position.
 type Score<'a, S> = Box<dyn Fn(usize, usize, usize) -> S + 'a>;
 
+/// What an attention reads.
+#[derive(Clone, Copy)]
+pub enum Reading<'a, S> {
+    /// A stream, each position itself and all before.
+    Past(&'a Rows<S>),
+    /// A source, each position all of it.
+    All(&'a Rows<S>),
+    /// A memory, the second, for the positions of a stream: all of it.
+    Memory(&'a Rows<S>, &'a Rows<S>),
+}
+
+impl<'a, S> Reading<'a, S> {
+    /// What queries are made of.
+    pub fn queries(self) -> &'a Rows<S> {
+        match self {
+            Self::Past(rows) | Self::All(rows) | Self::Memory(rows, _) => rows,
+        }
+    }
+
+    /// What keys and values are made of.
+    pub fn keys(self) -> &'a Rows<S> {
+        match self {
+            Self::Past(rows) | Self::All(rows) | Self::Memory(_, rows) => rows,
+        }
+    }
+
+    /// The half whose relative positions count.
+    fn relative(self) -> Option<Half> {
+        match self {
+            Self::Past(_) => Some(Half::Decoder),
+            Self::All(_) => Some(Half::Encoder),
+            Self::Memory(..) => None,
+        }
+    }
+
+    /// How many keys a query sees.
+    fn seen(self, query: usize) -> usize {
+        if matches!(self, Self::Past(_)) { query + 1 } else { self.keys().len() }
+    }
+}
+
 /// The attention that scores are made for.
 struct Site<'a, S> {
-    /// The normalized stream.
+    /// What queries are made of.
     rows: &'a Rows<S>,
+    /// What keys are made of.
+    keys: &'a Rows<S>,
     /// The attention's name.
     name: &'a str,
     /// Whether it has `vanilla` or `dense`, whose products' operands are rounded.
@@ -21,19 +64,21 @@ struct Site<'a, S> {
 }
 
 impl<S: Number> Model<S> {
-    /// The scores of each head, for each position those of the positions that it sees: itself and all before.
-    pub fn scores(&self, rows: &Rows<S>, name: &str, parts: &[Part]) -> Vec<Rows<S>> {
+    /// The scores of each head, for each position those of the positions that it sees.
+    pub fn scores(&self, reading: Reading<'_, S>, name: &str, parts: &[Part]) -> Vec<Rows<S>> {
+        let (rows, keys) = (reading.queries(), reading.keys());
         let multiplies = parts.iter().any(|part| matches!(part, Part::Vanilla | Part::Dense));
-        let site = Site { rows, name, multiplies, alone: parts.len() == 1 };
+        let site = Site { rows, keys, name, multiplies, alone: parts.len() == 1 };
         let weights = self.mixture(name, parts.len());
         let parts: Vec<Score<S>> =
             parts.iter().zip(weights).map(|(part, weights)| self.part(*part, &site, weights)).collect();
         let score = |head, p, q| {
             let mixed = parts.iter().fold(S::from(0.0), |sum, part| sum + part(head, p, q));
-            self.relative(head, p, q).map_or(mixed, |bias| mixed + bias)
+            let bias = reading.relative().and_then(|half| self.relative(half, head, p, q));
+            bias.map_or(mixed, |bias| mixed + bias)
         };
-        let triangle = |head| (0..rows.len()).map(|p| (0..=p).map(|q| score(head, p, q)).collect()).collect();
-        (0..self.plan.heads).map(triangle).collect()
+        let row = |head, p| (0..reading.seen(p)).map(|q| score(head, p, q)).collect();
+        (0..self.plan.heads).map(|head| (0..rows.len()).map(|p| row(head, p)).collect()).collect()
     }
 
     /// The weights of a mixture, per part and head.
@@ -67,7 +112,7 @@ impl<S: Number> Model<S> {
         let weights: Vec<S> = weights.iter().map(|weight| *weight / root).collect();
         // Alone a fused kernel multiplies the product.
         let (query, divisor) = if site.alone { (query, root) } else { (self.weighed(query, &weights), S::from(1.0)) };
-        let key = self.projected(site.rows, &format!("{}.key", site.name));
+        let key = self.projected(site.keys, &format!("{}.key", site.name));
         Box::new(move |head, p, q| dot(&query[p][head * width..][..width], &key[q][head * width..][..width]) / divisor)
     }
 

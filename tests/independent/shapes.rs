@@ -1,9 +1,8 @@
 //! The tensors of `model.safetensors`.
 
-use crate::kinds::Part;
+use crate::kinds::{Half, Part};
 use crate::norm::Norm;
 use crate::plan::{Plan, Positions};
-use crate::random::RELATIVE;
 
 /// Names and shapes of tensors.
 pub type Shapes = Vec<(String, Vec<usize>)>;
@@ -11,27 +10,45 @@ pub type Shapes = Vec<(String, Vec<usize>)>;
 impl Plan {
     /// The names and shapes of all tensors.
     pub fn shapes(&self) -> Shapes {
-        let mut shapes = vec![("embedding.weight".to_owned(), vec![self.vocabulary, self.width])];
-        if self.positions == Positions::Learned {
-            shapes.push(("positions.weight".to_owned(), vec![self.max_length, self.width]));
+        let mut shapes = Shapes::new();
+        if let Some(encoder) = &self.encoder {
+            if !encoder.shared {
+                let name = format!("{}.weight", self.embedding(Half::Encoder));
+                shapes.push((name, vec![encoder.vocabulary, self.width]));
+            }
+            self.half(&mut shapes, Half::Encoder, &encoder.layers);
         }
-        for (layer, parts) in self.layers.iter().enumerate() {
-            let block = format!("decoder.layers.{layer}");
-            self.norm(&mut shapes, &format!("{block}.attention_norm"));
-            self.attention(&mut shapes, &format!("{block}.attention"), parts);
-            self.norm(&mut shapes, &format!("{block}.feed_forward_norm"));
-            self.feed_forward_shapes(&mut shapes, &format!("{block}.feed_forward"));
-        }
-        if let Positions::Relative(buckets) = self.positions {
-            shapes.push((RELATIVE.to_owned(), vec![buckets.count, self.heads]));
-        }
-        if !self.post_norm {
-            self.norm(&mut shapes, "decoder.norm");
-        }
+        shapes.push((format!("{}.weight", self.embedding(Half::Decoder)), vec![self.vocabulary, self.width]));
+        self.half(&mut shapes, Half::Decoder, &self.layers);
         if !self.tied {
             shapes.push(("output.weight".to_owned(), vec![self.vocabulary, self.width]));
         }
         shapes
+    }
+
+    /// Positions, blocks and the norm behind them.
+    fn half(&self, shapes: &mut Shapes, half: Half, layers: &[Vec<Part>]) {
+        if self.positions == Positions::Learned {
+            let name = format!("{}.weight", self.of_half("positions", half));
+            shapes.push((name, vec![self.max_length, self.width]));
+        }
+        if let Positions::Relative(buckets) = self.positions {
+            shapes.push((format!("{}.relative_positions.weight", half.name()), vec![buckets.count, self.heads]));
+        }
+        for (layer, parts) in layers.iter().enumerate() {
+            let block = format!("{}.layers.{layer}", half.name());
+            self.norm(shapes, &format!("{block}.attention_norm"));
+            self.attention(shapes, &format!("{block}.attention"), parts);
+            if let (Half::Decoder, Some(encoder)) = (half, &self.encoder) {
+                self.norm(shapes, &format!("{block}.cross_attention_norm"));
+                self.attention(shapes, &format!("{block}.cross_attention"), &encoder.cross);
+            }
+            self.norm(shapes, &format!("{block}.feed_forward_norm"));
+            self.feed_forward_shapes(shapes, &format!("{block}.feed_forward"));
+        }
+        if !self.post_norm {
+            self.norm(shapes, &format!("{}.norm", half.name()));
+        }
     }
 
     fn norm(&self, shapes: &mut Shapes, name: &str) {

@@ -25,3 +25,12 @@ fn draws(seed: u64) -> impl FnMut(usize) -> usize {
         (state >> 33) as usize % below
     }
 }
+
+/// So many lines of so many words to so many.
+pub fn lines(seed: u64, count: usize, [least, most]: [usize; 2]) -> String {
+    let mut draw = draws(seed);
+    let mut line = || {
+        (0..least + draw(most + 1 - least)).map(|_| WORDS[draw(WORDS.len()).min(draw(WORDS.len()))]).collect::<Vec<_>>()
+    };
+    (0..count).map(|_| line().join(" ") + "\n").collect()
+}

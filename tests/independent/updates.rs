@@ -96,6 +96,8 @@ fn masked<'a>(blocks: impl Iterator<Item = Block<'a>>, config: &Config, plan: &P
         model,
         key: Masks::key(SEED, update, index / micro_batch),
         sample: index % micro_batch,
+        length: plan.max_length,
+        source_length: 0,
     };
     let masks = |index| (attention.max(activations).max(model) > 0.0).then(|| masks(index));
     blocks.enumerate().map(|(index, block)| Block { masks: masks(index), ..block }).collect()

@@ -52,7 +52,7 @@ fn metric<'a>(name: &str, corpus: &Corpus<'a>) -> Box<dyn SegmentMetric + 'a> {
             tokenizer: tokenizer.parse().unwrap(),
             smoothing: smooth.parse().unwrap(),
             lowercase: case == "lc",
-            effective_order: false,
+            ..Bleu::default()
         }),
         ["chrf", case] => Box::new(Chrf { word_order: 0, lowercase: case == "lc" }),
         ["chrf++", case] => Box::new(Chrf { word_order: 2, lowercase: case == "lc" }),

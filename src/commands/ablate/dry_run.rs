@@ -8,7 +8,7 @@ use crate::commands::bench::process::{Process, Spawner};
 use crate::commands::output::{new_table, print, print_json, thousands};
 use crate::commands::setup;
 use crate::data::options::TokenizerKind;
-use crate::model::size::decoder_flops;
+use crate::model::size::forward_flops;
 use crate::relay::Relay;
 use crate::sweep::{Cell, Plan, Seat, need, process, time};
 use anyhow::Result;
@@ -73,8 +73,9 @@ pub fn run(arguments: &AblateArguments, plan: &Plan, seats: &[Seat], jobs: usize
 /// What formulas tell.
 fn cost(cell: &Cell) -> Cost<'_> {
     let experiment = &cell.experiment;
-    let shape = (need::rows(experiment) as u64, experiment.model.max_length as u64);
-    let forward = decoder_flops(&experiment.model, &experiment.attention, need::vocabulary(experiment), shape);
+    let (rows, length) = (need::rows(experiment) as u64, experiment.model.max_length as u64);
+    let (vocabularies, shape) = (need::vocabularies(experiment), (rows, length, length));
+    let forward = forward_flops(&experiment.model, &experiment.attention, vocabularies, shape);
     let flops_per_step = 3.0 * forward as f64 * experiment.train.accumulate as f64;
     let steps = experiment.train.steps;
     Cost {
@@ -128,7 +129,7 @@ fn timed_cell(cell: &Cell) -> TimedCell {
     TimedCell {
         measured: Measured::Train,
         batch: need::rows(&experiment),
-        vocabulary: need::vocabulary(&experiment) as i64,
+        vocabulary: need::vocabularies(&experiment).target,
         new: 1,
         model: experiment.model,
         attention: experiment.attention,

@@ -70,7 +70,7 @@ fn object(folder: &Path, plan: &Plan, outcome: &Outcome, rows: &[IndexRow]) -> s
 }
 
 fn print_tables(folder: &Path, plan: &Plan, outcome: &Outcome, rows: &[IndexRow]) -> Result<()> {
-    print(&table(rows))?;
+    print(&table(rows, &output_metrics(plan)))?;
     for line in control_lines(plan) {
         print(&line)?;
     }
@@ -105,23 +105,33 @@ pub fn control_lines(plan: &Plan) -> Vec<String> {
     cells.map(line).collect()
 }
 
+/// What the sweep's tasks measure of outputs, each once.
+fn output_metrics(plan: &Plan) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for metrics in plan.cells.iter().filter_map(|cell| cell.experiment.task.generation_metrics()) {
+        names.extend(metrics.set.names().iter().filter(|name| !names.contains(*name)).collect::<Vec<_>>());
+    }
+    names
+}
+
 /// The comparison, as a table that Markdown takes too.
-fn table(rows: &[IndexRow]) -> String {
-    let mut table = new_table(&["run", "kind", "parameters", "loss", "perplexity", "tokens/s", "peak MiB", "status"]);
+fn table(rows: &[IndexRow], metrics: &[&str]) -> String {
+    let header = [&["run", "kind", "parameters", "loss", "perplexity"], metrics, &["tokens/s", "peak MiB", "status"]];
+    let mut table = new_table(&header.concat());
     for row in rows {
         let status = row.reason.as_ref().map_or(row.status.to_string(), |reason| format!("{}: {reason}", row.status));
-        table.add_row([
+        let mut cells = vec![
             row.run.clone(),
             row.kind.clone().unwrap_or_default(),
             whole(row.parameters),
             number(row.loss, 4),
             number(row.perplexity, 3),
-            whole(row.tokens_per_second.map(|rate| rate as u64)),
-            number(row.peak_memory_mib, 0),
-            status,
-        ]);
+        ];
+        cells.extend(metrics.iter().map(|name| number(row.metrics.get(*name).copied(), 2)));
+        cells.extend([whole(row.tokens_per_second.map(|rate| rate as u64)), number(row.peak_memory_mib, 0), status]);
+        table.add_row(cells);
     }
-    for column in table.column_iter_mut().skip(2).take(5) {
+    for column in table.column_iter_mut().skip(2).take(5 + metrics.len()) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string()

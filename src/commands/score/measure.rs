@@ -48,6 +48,7 @@ pub fn segment_metric<'a>(
             smoothing: arguments.smooth,
             lowercase: *lowercase,
             effective_order: arguments.effective_order,
+            ..Bleu::default()
         }),
         MetricChoice::Chrf => Box::new(Chrf { word_order: 0, lowercase: *lowercase }),
         MetricChoice::ChrfPlusPlus => Box::new(Chrf { lowercase: *lowercase, ..Chrf::plus_plus() }),

@@ -33,7 +33,7 @@ pub fn run(arguments: &TrainArguments, build: Build) -> Result<()> {
     plan.check_needs()?;
     let signals = Signals::listen()?;
     let data = plan.read_data()?;
-    let task = guarded(|| setup::task(&plan.experiment, &data.splits, &data.tokenizer, plan.device))?;
+    let task = guarded(|| setup::task(&plan.experiment, &data.texts, &data.tokenizer, plan.device))?;
     // Before the folder is touched: with --overwrite the weights may lie in it.
     let init_from = guarded(|| initial::apply(&plan, task.parameters(), &data.tokenizer.sha256))?;
     let session = Session::claim(&plan, task.as_ref(), data, init_from, build)?;

@@ -1,19 +1,19 @@
 //! What a training will do, checked before any work starts.
 
 use super::initial::Initial;
-use super::setup;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::store::Pointer;
 use crate::cli::{DeviceChoice, TrainArguments};
+use crate::commands::setup;
+use crate::commands::texts::Texts;
 use crate::data::card::SPLITS;
-use crate::data::datasets;
-use crate::data::splits::{self, Splits};
 use crate::data::tokenizer::StoredTokenizer;
+use crate::decode::options::DecodeOptions;
 use crate::experiment::{self, Experiment, resume};
+use crate::metrics::tokenizers::Tokenizer;
 use crate::model::options::Architecture;
 use crate::refuse;
-use crate::runs::{Environment, Mode, RunFolder, Status, Summary};
-use crate::tasks::corpus;
+use crate::runs::{Environment, Mode, RunFolder, Split, Status, Summary};
 use crate::train::options::BestOptions;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub struct Plan {
 /// What is learned from.
 pub struct Data {
     /// The texts.
-    pub splits: Splits,
+    pub texts: Texts,
     /// What cuts them.
     pub tokenizer: StoredTokenizer,
     /// SHA-256 of each text by split, and of the dataset's list by its name.
@@ -73,14 +73,28 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Keys that are meant for a part which the architecture lacks.
+    /// Keys that are meant for a part which the architecture lacks, or for what the task does not do.
     fn warn_of_unused_keys(&self) {
-        let (attention, architecture) = (&self.experiment.attention, self.experiment.model.architecture);
-        let Architecture::Decoder = architecture;
-        for (key, given) in [("encoder", attention.encoder.is_some()), ("cross", attention.cross.is_some())] {
-            if given {
-                tracing::warn!("attention.{key} has no effect: model.architecture = \"decoder\" has no encoder");
-            }
+        let (attention, model) = (&self.experiment.attention, &self.experiment.model);
+        if model.architecture != Architecture::Decoder {
+            return;
+        }
+        let keys = [
+            ("attention.encoder", attention.encoder.is_some()),
+            ("attention.cross", attention.cross.is_some()),
+            ("model.encoder_layers", model.encoder_layers.is_some()),
+            ("model.decoder_layers", model.decoder_layers.is_some()),
+            ("model.share_embeddings", model.share_embeddings.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
+            tracing::warn!("{key} has no effect: model.architecture = \"decoder\" has no encoder");
+        }
+        let task = &self.experiment.task;
+        if task.bleu_tokenize != Tokenizer::default() || task.lowercase {
+            tracing::warn!("task.bleu_tokenize and task.lowercase have no effect: there are no outputs to measure");
+        }
+        if self.experiment.decode != DecodeOptions::default() {
+            tracing::warn!("[decode] has no effect: task.kind = \"language-modeling\" searches for no outputs");
         }
     }
 
@@ -89,7 +103,7 @@ impl Plan {
     /// # Errors
     /// Refusals.
     pub fn check_needs(&self) -> Result<()> {
-        splits::check(&self.experiment.data, &datasets::root())?;
+        Texts::check(&self.experiment)?;
         if let (Some(text), false) = (&self.experiment.train.init_from, self.has_checkpoint()?) {
             Initial::find(text)?;
         }
@@ -129,27 +143,23 @@ impl Plan {
     /// # Errors
     /// Unusable texts; texts that are not those that the run to resume began with.
     pub fn read_data(&self) -> Result<Data> {
-        let splits = splits::load(&self.experiment.data, &datasets::root(), &SPLITS)?;
-        let Some(train) = &splits.train else {
-            let found: Vec<&str> = splits.named().map(|(name, _)| name).collect();
-            refuse!("the data has no train split to learn from; it has {}", found.join(", "));
-        };
-        self.check_validation(&splits)?;
-        let hashes = splits.named().map(|(name, text)| (name.to_string(), text.sha256.clone()));
-        let mut hashes: BTreeMap<String, String> = hashes.collect();
-        hashes.extend(splits.dataset.iter().map(|dataset| (dataset.name.clone(), dataset.list_sha256.clone())));
+        let texts = Texts::load(&self.experiment, &SPLITS)?;
+        self.check_splits(&texts.splits())?;
+        let hashes = texts.hashes();
         let tokenizer = if self.has_checkpoint()? {
             self.check_hashes(&hashes)?;
             setup::run_tokenizer(&self.folder())?
         } else {
-            let special = corpus::special(&self.experiment.data);
-            StoredTokenizer::prepare(&self.experiment.tokenizer, special, train, &setup::tokens_folder())?
+            texts.tokenizer(&self.experiment)?
         };
-        Ok(Data { splits, tokenizer, hashes })
+        Ok(Data { texts, tokenizer, hashes })
     }
 
-    /// Refuses what looks at evaluations where there is nothing to evaluate.
-    fn check_validation(&self, splits: &Splits) -> Result<()> {
+    /// Refuses data without a text to learn from, and what looks at evaluations where there is nothing to evaluate.
+    fn check_splits(&self, found: &[&str]) -> Result<()> {
+        if !found.contains(&Split::Train.name()) {
+            refuse!("the data has no train split to learn from; it has {}", found.join(", "));
+        }
         let train = &self.experiment.train;
         let wanted = [
             ("train.patience", train.patience > 0),
@@ -157,7 +167,7 @@ impl Plan {
             ("train.best", train.best != BestOptions::default()),
         ];
         for (key, given) in wanted {
-            if given && splits.validation.is_none() {
+            if given && !found.contains(&Split::Validation.name()) {
                 refuse!("{key}: the data has no validation split to measure on; leave it out");
             }
         }

@@ -9,13 +9,14 @@ use crate::commands::Build;
 use crate::experiment;
 use crate::libtorch::{context, memory};
 use crate::memory::peak_memory_mib;
-use crate::model::size::decoder_flops;
+use crate::model::size::forward_flops;
 use crate::panics;
 use crate::runs::{
     Environment, Flops, InitFrom, Journal, JournalOptions, Metrics, RunFolder, Split, Status, Summary, atomic,
     environment, index, metrics,
 };
-use crate::tasks::Task;
+use crate::tasks::sequence_to_sequence::vocabularies;
+use crate::tasks::{MicroBatch, Task};
 use crate::train::objective;
 use crate::train::schedule::Schedule;
 use crate::train::signals::{self, Signals};
@@ -133,7 +134,7 @@ impl<'a> Session<'a> {
             tracing::info!("{:.1}% of the {split} batches is padding", 100.0 * share);
         }
         let dropout = experiment.attention.dropout.unwrap_or(experiment.model.dropout);
-        let layers = experiment.attention.decoder_layers(experiment.model.layers);
+        let layers = experiment.attention.all_layers(experiment.model.depth());
         let shared = layers.iter().map(|(kind, _)| kind.capabilities().batch_independent);
         let masks = distinct(shared.map(|shared| if shared { "shared" } else { "per-sample" }));
         Ok(Environment {
@@ -164,11 +165,12 @@ impl<'a> Session<'a> {
     /// Operations by formula, of the micro-batches as they are.
     fn flops(&self) -> Flops {
         let experiment = &self.plan.experiment;
-        let shape = self.task.largest_micro_batch();
-        let vocabulary = self.data.tokenizer.tokenizer.vocab_size() as u64;
-        let forward = decoder_flops(&experiment.model, &experiment.attention, vocabulary, shape);
+        let MicroBatch { rows, source, target } = self.task.largest_micro_batch();
+        let vocabularies = vocabularies(&self.data.tokenizer.tokenizers, &experiment.model);
+        let shape = (rows, source, target);
+        let forward = forward_flops(&experiment.model, &experiment.attention, vocabularies, shape);
         Flops {
-            forward_per_token: forward as f64 / (shape.0 * shape.1) as f64,
+            forward_per_token: forward as f64 / (rows * (source + target)) as f64,
             training_step: 3.0 * forward as f64 * experiment.train.accumulate as f64,
         }
     }
@@ -177,7 +179,7 @@ impl<'a> Session<'a> {
     fn journal(&self, last: Option<u64>) -> Result<Journal> {
         let train = &self.plan.experiment.train;
         let options = JournalOptions {
-            columns: &[self.task.metric_names(), &[objective::COLUMN]].concat(),
+            columns: &[&self.task.metric_names()[..], &[objective::COLUMN]].concat(),
             batches: train.log_batches,
             tensorboard: train.tensorboard,
             config: &experiment::config_toml(&self.plan.experiment)?,
@@ -214,7 +216,7 @@ impl<'a> Session<'a> {
         let rows = metrics::read(&self.folder.metrics_csv())?;
         let newest = rows.iter().rfind(|row| row.split == Split::Validation && Some(row.step) == evaluated);
         let figures = newest.map(|row| {
-            let names = ["loss", "perplexity"].iter().chain(self.task.metric_names());
+            let names = ["loss", "perplexity"].into_iter().chain(self.task.metric_names());
             let figures = names.map(|name| (name.to_string(), row.value(name))).collect();
             (Split::Validation.name().to_string(), figures)
         });

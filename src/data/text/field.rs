@@ -1,9 +1,11 @@
 //! The field of records that is taken as text.
 
 use crate::data::datasets::Prepared;
-use crate::data::record::{Record, RecordReader, Shape, TextRecord};
+use crate::data::record::{Record, RecordReader, Shape};
 use crate::refuse;
 use anyhow::Result;
+use serde::Serialize;
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -68,37 +70,98 @@ fn fields(prepared: &Prepared, shape: Shape, wanted: Option<&str>) -> Result<Vec
     Ok(fields)
 }
 
+impl RecordField {
+    /// What is said before the reply of a dialogue: the newest `turns` of its history (0 = all), and, with `persona`, before
+    /// them the sentences about who replies; each a line.
+    pub fn context(persona: bool, turns: usize) -> Self {
+        let mut name = if persona { format!("{PERSONA}{HISTORY}") } else { HISTORY.to_string() };
+        if turns > 0 {
+            name += &format!("{LAST}{turns}");
+        }
+        Self { shape: Shape::Dialogue, name }
+    }
+}
+
+/// The parts of a context's name, such as `persona+history:3`.
+const PERSONA: &str = "persona+";
+const HISTORY: &str = "history";
+const LAST: &str = ":";
+
+/// What a field's name says is taken of a record.
+pub(super) enum Taken {
+    /// A text of the record.
+    Field(String),
+    /// What is said before the reply of a dialogue.
+    Context {
+        /// Whether sentences about who replies come first.
+        persona: bool,
+        /// How many turns there are at most.
+        turns: usize,
+    },
+}
+
+impl Taken {
+    pub fn new(field: &RecordField) -> Self {
+        let context = || {
+            let (persona, name) = field.name.strip_prefix(PERSONA).map_or((false, &*field.name), |name| (true, name));
+            let turns = match name.strip_prefix(HISTORY)? {
+                "" => usize::MAX,
+                turns => turns.strip_prefix(LAST)?.parse().ok()?,
+            };
+            (field.shape == Shape::Dialogue).then_some(Self::Context { persona, turns })
+        };
+        context().unwrap_or_else(|| Self::Field(field.name.clone()))
+    }
+
+    /// The text; none where the record lacks it.
+    pub fn of<'a>(&self, record: &'a Record) -> Option<Cow<'a, str>> {
+        match (self, record) {
+            (Self::Context { persona, turns }, Record::Dialogue(record)) => {
+                let about = record.persona.iter().filter(|_| *persona);
+                let older = record.history.len().saturating_sub(*turns);
+                Some(Vec::from_iter(about.chain(&record.history[older..]).map(String::as_str)).join("\n").into())
+            }
+            (Self::Field(_), Record::Text(record)) => Some(record.text.as_str().into()),
+            (Self::Field(name), record) => {
+                record.texts().into_iter().find(|(field, _)| field == name).map(|(_, text)| text.into())
+            }
+            (Self::Context { .. }, _) => None,
+        }
+    }
+}
+
+/// The line of a record of the shape text that holds `text`.
+pub(super) fn line(text: &str) -> Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        text: &'a str,
+    }
+    let mut line = serde_json::to_vec(&Line { text })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 /// One field of the records of a file.
 pub(super) struct FieldReader {
     records: RecordReader,
-    name: String,
+    taken: Taken,
 }
 
 impl FieldReader {
     pub fn open(file: &Path, field: &RecordField, progress: &Arc<AtomicU64>) -> Result<Self> {
-        Ok(Self { records: RecordReader::open_counted(file, field.shape, progress)?, name: field.name.clone() })
+        Ok(Self { records: RecordReader::open_counted(file, field.shape, progress)?, taken: Taken::new(field) })
     }
 
     /// The field's text in the next record that has it, and the line of a record of the shape text that holds it.
     pub fn next(&mut self) -> Result<Option<(String, Vec<u8>)>> {
         for record in &mut self.records {
-            if let Some(text) = taken(record?, &self.name) {
-                let record = TextRecord { text };
-                let mut line = serde_json::to_vec(&record)?;
-                line.push(b'\n');
-                return Ok(Some((record.text, line)));
+            let record = record?;
+            if let Some(text) = self.taken.of(&record) {
+                let line = line(&text)?;
+                return Ok(Some((text.into_owned(), line)));
             }
         }
         Ok(None)
-    }
-}
-
-/// The text of a field, the lines of a list; none where the record lacks it.
-fn taken(record: Record, name: &str) -> Option<String> {
-    match record {
-        Record::Text(record) => Some(record.text),
-        Record::Dialogue(record) if name == "history" => Some(record.history.join("\n")),
-        record => record.texts().into_iter().find(|(field, _)| *field == name).map(|(_, text)| text.to_string()),
     }
 }
 
@@ -118,7 +181,30 @@ mod tests {
             (Shape::Dialogue, r#"{"persona":["p"],"history":[],"reply":"r"}"#, "reply", Some("r")),
         ] {
             let record = Record::parse(shape, json).unwrap();
-            assert_eq!(taken(record, name).as_deref(), expected, "{json} {name}");
+            let taken = Taken::new(&RecordField { shape, name: name.into() });
+            assert_eq!(taken.of(&record).as_deref(), expected, "{json} {name}");
         }
+    }
+
+    #[test]
+    fn a_context_is_the_newest_turns_behind_the_persona() {
+        let json = r#"{"persona":["p","q"],"history":["h","i","j"],"reply":"r"}"#;
+        let record = Record::parse(Shape::Dialogue, json).unwrap();
+        for (persona, turns, expected) in [
+            (false, 0, "h\ni\nj"),
+            (true, 0, "p\nq\nh\ni\nj"),
+            (true, 1, "p\nq\nj"),
+            (false, 2, "i\nj"),
+            (false, 9, "h\ni\nj"),
+        ] {
+            let field = RecordField::context(persona, turns);
+            assert_eq!(Taken::new(&field).of(&record).as_deref(), Some(expected), "{}", field.name);
+        }
+        let first = Record::parse(Shape::Dialogue, r#"{"persona":[],"history":[],"reply":"r"}"#).unwrap();
+        assert_eq!(Taken::new(&RecordField::context(true, 3)).of(&first).as_deref(), Some(""));
+        // Of other shapes it is a field's name as any other.
+        let labelled = Record::parse(Shape::Labelled, r#"{"text":"a","history":"h","history:1":"i"}"#).unwrap();
+        let field = RecordField { shape: Shape::Labelled, name: "history:1".into() };
+        assert_eq!(Taken::new(&field).of(&labelled).as_deref(), Some("i"));
     }
 }

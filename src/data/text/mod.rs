@@ -8,7 +8,7 @@ mod survey;
 
 pub use field::{RecordField, check_field};
 pub use pieces::{Piece, Pieces};
-pub use survey::{CutShares, cut_place, survey_files, survey_records, survey_shares};
+pub use survey::{CutShares, cut_place, survey_fields, survey_files, survey_lines, survey_records, survey_shares};
 
 use super::tokenizer::pattern;
 use anyhow::Result;
@@ -54,6 +54,8 @@ pub enum Flow {
     Running,
     /// Record after record, each with an end; of running text each line is one. Empty ones are left out.
     Records,
+    /// As [`Records`](Self::Records), with the empty ones: the record of one text stands beside that of another.
+    Sides,
 }
 
 impl Text {
@@ -80,7 +82,11 @@ impl Text {
     ///
     /// # Errors
     /// Files that cannot be opened.
-    pub fn sample(&self, bytes: u64, progress: &Arc<AtomicU64>) -> Result<impl Iterator<Item = Result<String>> + Send> {
+    pub fn sample(
+        &self,
+        bytes: u64,
+        progress: &Arc<AtomicU64>,
+    ) -> Result<impl Iterator<Item = Result<String>> + Send + use<>> {
         let pieces = Pieces::new(self.source(progress)?, Flow::Running, SAMPLE_PIECE);
         let (share, of) = (u128::from(bytes), u128::from(self.bytes().max(bytes)));
         // Rounded up: the first piece is always one of them.

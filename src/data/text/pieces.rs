@@ -35,7 +35,7 @@ impl Pieces {
     fn read(&mut self) -> Result<Option<Piece>> {
         match self.flow {
             Flow::Running => self.running(),
-            Flow::Records => self.records(),
+            Flow::Records | Flow::Sides => self.records(),
         }
     }
 
@@ -57,10 +57,13 @@ impl Pieces {
 
     /// Records until they have `size` bytes together.
     fn records(&mut self) -> Result<Option<Piece>> {
-        let mut piece = Piece::default();
-        while piece.text.len() < self.size {
+        let keeps_empty = self.flow == Flow::Sides;
+        let (mut piece, mut empty) = (Piece::default(), 0);
+        // Each empty one counts as a byte, so that a piece of nothing else ends.
+        while piece.text.len() + empty < self.size {
             let Some(record) = self.record()? else { break };
-            if !record.is_empty() {
+            if keeps_empty || !record.is_empty() {
+                empty += usize::from(record.is_empty());
                 piece.text.push_str(&record);
                 piece.ends.push(piece.text.len());
             }
@@ -80,7 +83,8 @@ impl Pieces {
                 None => searched = left.len(),
             }
             if searched > LONGEST_RECORD {
-                bail!("{}: a line of more than {LONGEST_RECORD} bytes; {RECORDS_ARE_LINES}", self.source.place());
+                let why = if self.flow == Flow::Sides { SIDES_ARE_LINES } else { RECORDS_ARE_LINES };
+                bail!("{}: a line of more than {LONGEST_RECORD} bytes; {why}", self.source.place());
             }
             if !self.more()? {
                 break None;
@@ -111,6 +115,8 @@ impl Pieces {
 /// Why a long line is an error.
 const RECORDS_ARE_LINES: &str =
     "with data.rows = \"records\" every line is a record that is kept in memory; take data.rows = \"blocks\"";
+
+const SIDES_ARE_LINES: &str = "every line is a source or a target, which is kept in memory";
 
 impl Iterator for Pieces {
     type Item = Result<Piece>;

@@ -1,9 +1,10 @@
 //! The first pass over a text: what it is, and where it is cut.
 
-use super::field::{FieldReader, RecordField};
+use super::field::{RecordField, Taken, line};
 use super::stream::Stream;
 use super::{Form, Text};
 use crate::data::hash::hex;
+use crate::data::record::{Record, RecordReader, Shape};
 use crate::terminal::LateBar;
 use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -24,12 +25,23 @@ pub struct CutShares<'a> {
 /// # Errors
 /// Files that hold no text.
 pub fn survey_files(files: Vec<PathBuf>) -> Result<Text> {
-    let (mut hash, mut bytes) = (Sha256::new(), 0);
+    survey_lines(files).map(|(text, _)| text)
+}
+
+/// As [`survey_files`], with the number of lines: a last one without a line feed is one, too.
+///
+/// # Errors
+/// As there.
+pub fn survey_lines(files: Vec<PathBuf>) -> Result<(Text, u64)> {
+    let (mut hash, mut bytes, mut lines, mut open) = (Sha256::new(), 0, 0, false);
     read(&files, |text| {
         hash.update(text);
         bytes += text.len() as u64;
+        lines += text.bytes().filter(|&byte| byte == b'\n').count() as u64;
+        open = text.as_bytes().last().map_or(open, |&last| last != b'\n');
     })?;
-    Ok(Text { files, form: Form::Running, range: 0..bytes, sha256: hex(&hash.finalize()) })
+    let text = Text { files, form: Form::Running, range: 0..bytes, sha256: hex(&hash.finalize()) };
+    Ok((text, lines + u64::from(open)))
 }
 
 /// One field of the records of a file, read once for the size and the hash of what is taken.
@@ -37,18 +49,43 @@ pub fn survey_files(files: Vec<PathBuf>) -> Result<Text> {
 /// # Errors
 /// Records that cannot be read, or none that has the field.
 pub fn survey_records(file: &Path, field: RecordField) -> Result<Text> {
+    let name = field.name.clone();
+    let [text] = survey_fields(file, [field], |_| Ok(()))?;
+    ensure!(text.bytes() > 0, "{}: no record has the field {name:?} (data.field)", file.display());
+    Ok(text)
+}
+
+/// Several fields of the records of a file, in one pass; each record is shown to `look`.
+///
+/// # Errors
+/// Records that cannot be read; those of `look`.
+pub fn survey_fields<const N: usize>(
+    file: &Path,
+    fields: [RecordField; N],
+    mut look: impl FnMut(&Record) -> Result<()>,
+) -> Result<[Text; N]> {
     let progress = Arc::new(AtomicU64::new(0));
     let mut bar = LateBar::bytes("reading", std::fs::metadata(file).map_or(0, |metadata| metadata.len()));
-    let (mut hash, mut bytes) = (Sha256::new(), 0);
-    let mut records = FieldReader::open(file, &field, &progress)?;
-    while let Some((_, line)) = records.next()? {
-        hash.update(&line);
-        bytes += line.len() as u64;
+    let shape = fields.first().map_or(Shape::Text, |field| field.shape);
+    let taken = fields.each_ref().map(Taken::new);
+    let mut sums: [(Sha256, u64); N] = std::array::from_fn(|_| (Sha256::new(), 0));
+    for record in RecordReader::open_counted(file, shape, &progress)? {
+        let record = record?;
+        look(&record)?;
+        for (taken, (hash, bytes)) in taken.iter().zip(&mut sums) {
+            if let Some(text) = taken.of(&record) {
+                let line = line(&text)?;
+                hash.update(&line);
+                *bytes += line.len() as u64;
+            }
+        }
         bar.set(progress.load(Ordering::Relaxed));
     }
-    ensure!(bytes > 0, "{}: no record has the field {:?} (data.field)", file.display(), field.name);
-    let (files, sha256) = (vec![file.into()], hex(&hash.finalize()));
-    Ok(Text { files, form: Form::Records(field), range: 0..bytes, sha256 })
+    let mut sums = sums.into_iter();
+    Ok(fields.map(|field| {
+        let (hash, bytes) = sums.next().unwrap_or_default();
+        Text { files: vec![file.into()], form: Form::Records(field), range: 0..bytes, sha256: hex(&hash.finalize()) }
+    }))
 }
 
 /// The parts of a text that is cut before the characters floor(cumulative share × characters).

@@ -98,6 +98,21 @@ fn lines_are_records() {
 }
 
 #[test]
+fn sides_keep_empty_records() {
+    let (_folder, paths) = files(&[b"a b\r\n\n\n\n\n\nc", b"d\n\n\nlast"]);
+    let (text, lines) = survey_lines(paths.clone()).unwrap();
+    assert_eq!((lines, &text), (10, &survey_files(paths).unwrap()));
+    let found = pieces(&text, Flow::Sides, 4).unwrap();
+    let expected = [vec!["a b", ""], vec!["", "", "", ""], vec!["cd", "", ""], vec!["last"]];
+    assert_eq!(found.iter().map(records).collect::<Vec<_>>(), expected);
+    for (text, lines) in [("a\n", 1), ("a", 1), ("\n", 1), ("\n\n", 2), ("a\nb", 2)] {
+        let (_folder, paths) = files(&[text.as_bytes()]);
+        let (text, found) = survey_lines(paths).unwrap();
+        assert_eq!((found, pieces(&text, Flow::Sides, 100).unwrap()[0].ends.len() as u64), (lines, lines));
+    }
+}
+
+#[test]
 fn records_of_a_set_are_lines_or_records() {
     let (_folder, paths) = files(&[b"{\"text\":\"a\\nb\"}\n{\"text\":\"\"}\n{\"text\":\"c\\n\"}\n"]);
     let field = RecordField { shape: Shape::Text, name: "text".into() };

@@ -54,13 +54,14 @@ fn unknown_keys_name_line_key_and_what_was_expected() {
     let text = LEAST.replace("heads = 4", "haeds = 4");
     assert_eq!(
         error(&text, &[]),
-        "x.toml:7: model.haeds: unknown key; did you mean \"heads\"? expected architecture, layers, d_model, heads, \
-         head_width, d_ff, dropout, activation_dropout, max_length, norm, norm_position, activation, bias, init, positions, \
-         relative_buckets, relative_distance, tie_embeddings, residual_stream"
+        "x.toml:7: model.haeds: unknown key; did you mean \"heads\"? expected architecture, layers, \
+         encoder_layers, decoder_layers, d_model, heads, head_width, d_ff, dropout, activation_dropout, max_length, norm, norm_position, activation, bias, init, positions, \
+         relative_buckets, relative_distance, tie_embeddings, share_embeddings, \
+         residual_stream"
     );
     assert_eq!(
         error(&format!("colour = 1\n{LEAST}"), &[]),
-        "x.toml:1: colour: unknown key, expected name, seed, task, data, tokenizer, model, attention, optimizer, train"
+        "x.toml:1: colour: unknown key, expected name, seed, task, data, tokenizer, model, attention, optimizer, train, decode"
     );
     assert_eq!(
         error(&format!("{LEAST}best = {{ metrics = \"loss\" }}\n"), &[]),
@@ -69,7 +70,7 @@ fn unknown_keys_name_line_key_and_what_was_expected() {
     assert!(error(&format!("\"model.heads\" = 4\n{LEAST}"), &[]).starts_with("x.toml:1: \"model.heads\": unknown key"));
     assert_eq!(
         error(LEAST, &["tokenizer.knid=byte"]),
-        "--set tokenizer.knid=byte: unknown key; did you mean \"kind\"? expected kind, vocab_size, sample_bytes, min_frequency"
+        "--set tokenizer.knid=byte: unknown key; did you mean \"kind\"? expected kind, vocab_size, sample_bytes, min_frequency, joint"
     );
 }
 
@@ -88,8 +89,13 @@ fn wrong_types_name_line_and_both_types() {
         ("name = \"least\"", "name = 5", "x.toml:1: name: found integer 5, expected a text in quotes"),
         (
             "dataset = \"rust-sources\"",
-            "train = [\"a\", \"b\"]",
-            "x.toml:5: data.train: found sequence, expected a path in quotes",
+            "train = 5",
+            "x.toml:5: data.train: found integer 5, expected a path in quotes or a pair [\"SOURCE\", \"TARGET\"]",
+        ),
+        (
+            "dataset = \"rust-sources\"",
+            "train = [\"a\"]",
+            "x.toml:5: data.train: found a list of 1, expected a path in quotes or a pair [\"SOURCE\", \"TARGET\"]",
         ),
         ("[model]\nheads = 4", "[model.heads]", "x.toml:6: model.heads: found map, expected an integer"),
     ];
@@ -179,8 +185,8 @@ fn a_base_lies_below_and_keeps_its_own_lines_and_paths() {
         .unwrap();
     let Loaded { experiment, table } = read_in(&root, &[]).unwrap();
     assert_eq!((experiment.model.heads, experiment.model.d_model), (8, 64));
-    assert_eq!(experiment.data.train, Some(root.join("sub/a/*.txt")));
-    assert_eq!(experiment.data.validation, Some(root.parent().unwrap().join("c.txt")));
+    assert_eq!(experiment.data.train, Some(root.join("sub/a/*.txt").into()));
+    assert_eq!(experiment.data.validation, Some(root.parent().unwrap().join("c.txt").into()));
     assert!(!table.contains_key("base"));
     let message = read_in(&root, &["model.heads=7"]).unwrap_err();
     assert_eq!(

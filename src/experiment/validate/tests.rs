@@ -100,6 +100,58 @@ fn kinds_by_layer_are_one_for_each() {
 }
 
 #[test]
+fn a_language_model_is_a_decoder() {
+    assert_eq!(
+        refused(&["model.architecture=encoder-decoder"]),
+        "--set model.architecture=encoder-decoder: found \"encoder-decoder\", expected \"decoder\" for task.kind = \
+         \"language-modeling\""
+    );
+    let unused = ["model.encoder_layers=2", "model.decoder_layers=3", "model.share_embeddings=true"];
+    let experiment = read(LEAST, &unused).unwrap();
+    assert_eq!(experiment.model.depth(), crate::attention::options::Depth::of_decoder(experiment.model.layers));
+    assert!(refused(&["model.encoder_layers=0"]).contains("model.encoder_layers"));
+}
+
+/// An encoder-decoder as an experiment of a language model would be checked; no task runs on one by itself.
+fn check_of_encoder_decoder(check: fn(&Experiment, &Provenance) -> Result<()>, sets: &[&str]) -> Option<String> {
+    let mut experiment = read(LEAST, &[]).unwrap();
+    experiment.model.architecture = Architecture::EncoderDecoder;
+    experiment.model.layers = 2;
+    let table: Table = sets.join("\n").parse().unwrap();
+    let mut whole = Table::try_from(&experiment).unwrap();
+    for (name, value) in table {
+        let inner = whole.get_mut(&name).unwrap().as_table_mut().unwrap();
+        inner.extend(value.as_table().unwrap().clone());
+    }
+    check(&whole.try_into().unwrap(), &Provenance::of_command("test")).err().map(|error| error.to_string())
+}
+
+#[test]
+fn kinds_by_layer_are_the_encoders_and_then_the_decoders() {
+    let of = |sets: &[&str]| check_of_encoder_decoder(check_attention, sets);
+    let four = "attention.layers = ['vanilla', 'random', 'dense', 'dense']";
+    assert_eq!(of(&[four]), None);
+    assert_eq!(of(&["attention.layers = ['vanilla', 'random', 'dense']", "model.decoder_layers = 1"]), None);
+    let refused = of(&[four, "model.encoder_layers = 3"]).unwrap();
+    assert!(
+        refused.ends_with("found 4 kinds, expected one per layer, 3 of the encoder and 2 of the decoder"),
+        "{refused}"
+    );
+    let refused = of(&[four, "attention.encoder = 'dense'"]).unwrap();
+    assert!(refused.contains("attention.encoder: stands beside attention.layers"), "{refused}");
+}
+
+#[test]
+fn buckets_of_an_encoder_are_for_either_side() {
+    let of = |buckets: i64| {
+        let buckets = format!("model.relative_buckets = {buckets}");
+        check_of_encoder_decoder(check_model, &["model.positions = 'relative'", &buckets])
+    };
+    assert_eq!(of(4), None);
+    assert!(of(3).unwrap().contains("found 3, expected at least 4"));
+}
+
+#[test]
 fn options_of_parts_fit_where_the_part_is_used() {
     let sets = ["attention.dense.shared_query=true", "attention.dense.hidden=8"];
     read(LEAST, &sets).unwrap();
@@ -286,4 +338,31 @@ fn absurd_sizes_are_refused_and_not_overflowed() {
     }
     let all = ["model.layers=9223372036854775807", "train.accumulate=9223372036854775807"];
     assert!(refused(&all).contains(too_large));
+}
+
+#[test]
+fn outputs_end_are_measured_and_have_embeddings() {
+    let pairs = ["task.kind=translation", "model.architecture=encoder-decoder"];
+    let read = |sets: &[&str]| read(LEAST, &[&pairs, sets].concat());
+    assert_eq!(
+        read(&["decode.max_length=3", "decode.min_length=4"]).unwrap_err(),
+        "--set decode.min_length=4: found 4, expected at most decode.max_length = 3"
+    );
+    assert_eq!(
+        read(&["train.best.metric=bleu", "train.eval_generate=false"]).unwrap_err(),
+        "--set train.best.metric=bleu: found \"bleu\", expected with train.eval_generate = true only"
+    );
+    let shared = read(&["tokenizer.joint=false", "model.share_embeddings=true"]).unwrap_err();
+    assert!(
+        shared.starts_with("--set model.share_embeddings=true: found true beside tokenizer.joint = false"),
+        "{shared}"
+    );
+    for allowed in [
+        &["decode.max_length=3", "decode.min_length=3"],
+        &["train.best.metric=accuracy", "train.eval_generate=false"],
+        &["tokenizer.joint=false", "model.share_embeddings=false"],
+    ] {
+        read(allowed).unwrap();
+    }
+    assert!(!read(&["tokenizer.joint=false"]).unwrap().shares_embeddings());
 }

@@ -20,6 +20,7 @@ use crate::attention::cached::Cached;
 use crate::attention::linear::Linear;
 use crate::attention::mask::Mask;
 use crate::attention::prepared::{PreparedAttention, Row, Tables};
+use crate::model::block::Block;
 use crate::model::feed_forward::PreparedFeedForward;
 use crate::model::norm::Norm;
 use tch::{Kind, Tensor};
@@ -74,7 +75,7 @@ impl<'a> PreparedDecoder<'a> {
     /// `decoder` ready for steps in which products are computed in `compute`.
     pub fn new(decoder: &'a Decoder, compute: Kind) -> Self {
         let _no_grad = tch::no_grad_guard();
-        let prepared = |block: &'a super::block::Block| PreparedBlock {
+        let prepared = |block: &'a Block| PreparedBlock {
             attention_norm: block.attention_norm.in_kind(compute),
             attention: PreparedAttention::new(&block.attention, compute),
             feed_forward_norm: block.feed_forward_norm.in_kind(compute),
@@ -83,8 +84,8 @@ impl<'a> PreparedDecoder<'a> {
         Self {
             decoder,
             compute,
-            blocks: decoder.stack.blocks.iter().map(prepared).collect(),
-            norm: decoder.stack.norm.as_ref().map(|norm| norm.in_kind(compute)),
+            blocks: decoder.sequence.stack.blocks.iter().map(prepared).collect(),
+            norm: decoder.sequence.stack.norm.as_ref().map(|norm| norm.in_kind(compute)),
             output: Linear::new(&decoder.output, None, compute),
         }
     }
@@ -112,14 +113,14 @@ impl<'a> PreparedDecoder<'a> {
 
     /// Whether a block's scores are the dot product's and nothing else.
     fn is_bare_dot_product(&self, block: &PreparedBlock<'_>) -> bool {
-        self.decoder.relative_positions.is_none() && block.attention.is_dot_product()
+        self.decoder.sequence.relative_positions.is_none() && block.attention.is_dot_product()
     }
 
     /// What the steps at the first `m` positions read. `cached` says that layers of the dot product need nothing.
     pub fn bucket(&self, m: i64, cached: bool) -> Bucket {
         let _no_grad = tch::no_grad_guard();
         let mut weights = Vec::new();
-        let bias = self.decoder.relative_bias(0, m);
+        let bias = self.decoder.sequence.relative_bias(0, m);
         let place = |block: &PreparedBlock<'_>| {
             if cached && self.is_bare_dot_product(block) {
                 return Place::Cached;
@@ -141,7 +142,7 @@ impl<'a> PreparedDecoder<'a> {
     /// `[m, m]`, in the kind of softmax.
     fn hidden(&self, m: i64) -> Tensor {
         let kind = if self.compute == Kind::Double { Kind::Double } else { Kind::Float };
-        let device = self.decoder.embedding.device();
+        let device = self.decoder.sequence.embedding.device();
         let zeros = Tensor::zeros([m, m], (kind, device));
         match Mask::causal().hidden(&(0..m), m, (m, m), device) {
             Some(hidden) => zeros.masked_fill(&hidden.view([m, m]), f64::NEG_INFINITY),
@@ -157,9 +158,9 @@ impl<'a> PreparedDecoder<'a> {
     pub fn step(&self, step: &Step<'_>, bucket: &Bucket) {
         let batch = step.logits.size()[0];
         let rows = bucket.rows(step, batch);
-        let embedded = self.decoder.embedding.index_select(0, step.tokens);
+        let embedded = self.decoder.sequence.embedding.index_select(0, step.tokens);
         let positions = step.clock.positions(step.tokens.size()[0]);
-        let mut stream = self.decoder.positions.forward_at(&embedded, &positions, self.compute); // [rows, d_model]
+        let mut stream = self.decoder.sequence.positions.forward_at(&embedded, &positions, self.compute); // [rows, d_model]
         let mut real = stream.narrow(0, 0, batch);
         for ((block, state), row) in self.blocks.iter().zip(&step.state.layers).zip(&rows) {
             match &self.norm {

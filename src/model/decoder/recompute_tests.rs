@@ -5,8 +5,9 @@ use crate::attention::options::AttentionOptions;
 use crate::kernels::dropout::DropoutKey;
 use crate::kernels::host::with_kernels;
 use crate::kernels::vocabulary_loss::Objective;
-use crate::model::options::NormPosition;
+use crate::model::options::{NormPosition, Positions};
 use crate::model::vocabulary_loss::vocabulary_loss;
+use tch::Kind as Number;
 
 /// The loss of some tokens, then the gradients of all parameters.
 fn train(model: &ModelOptions, kind: &str, stored: Number, compute: Number, recompute: bool) -> Vec<Tensor> {

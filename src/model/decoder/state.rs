@@ -3,6 +3,7 @@
 use super::Decoder;
 use crate::attention::projection::project;
 use crate::attention::{Pass, State};
+use crate::model::block::Mixes;
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
@@ -35,7 +36,7 @@ impl DecoderState {
 impl Decoder {
     /// Room for `capacity` positions of `batch` sequences, in the kind in which products are computed.
     pub fn state(&self, batch: i64, capacity: i64, compute: Kind) -> DecoderState {
-        let layers = self.stack.blocks.iter().map(|block| block.attention.state(batch, capacity, compute));
+        let layers = self.sequence.stack.blocks.iter().map(|block| block.attention.state(batch, capacity, compute));
         DecoderState { layers: layers.collect() }
     }
 
@@ -53,10 +54,13 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::step`].
     pub fn read(&self, tokens: &Tensor, state: &mut DecoderState, pass: Pass<'_>) -> Result<Tensor> {
-        let first = state.length();
-        self.through(tokens, first, pass, |i, carried, shape, bias| {
+        let (first, sequence) = (state.length(), &self.sequence);
+        sequence.through(tokens, first, pass, |i, carried, shape, bias| {
             let state = &mut state.layers[i];
-            self.stack.advance(i, carried, pass, |block, x| block.attention.step(&x.view(shape), bias, state, pass))
+            sequence.stack.advance(i, carried, pass, |mixes, x| match mixes {
+                Mixes::Itself(attention) => Ok(attention.step(&x.view(shape), bias, state, pass)?.flatten(0, 1)),
+                Mixes::Memory(_) => unreachable!("a decoder without an encoder reads no memory"),
+            })
         })
     }
 }

@@ -6,9 +6,12 @@ use crate::sweep::process::Line;
 use crate::sweep::shard::Shard;
 use crate::sweep::verdict::verdict;
 use crate::terminal::draws;
+use crate::train::signals;
 use anyhow::Result;
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::ExitStatus;
 
 impl Conductor<'_> {
@@ -40,7 +43,8 @@ impl Conductor<'_> {
         let now = fs::read(&path).ok();
         // That of an earlier process tells nothing of this one, unless there was nothing to do.
         let told = now.is_some() && (now != before || exit.success());
-        let summary = if told { Summary::read(&path).ok() } else { None };
+        let mut summary = if told { Summary::read(&path).ok() } else { None };
+        self.tell_time_limit(&mut summary, &path);
         if let Some(peak) = summary.as_ref().and_then(|summary| summary.peak_memory_mib) {
             self.needs.saw(cell, peak);
         }
@@ -58,6 +62,18 @@ impl Conductor<'_> {
                 self.live.ended(index, cell, &ending);
                 self.books.close(index, ending);
             }
+        }
+    }
+
+    /// What a cell knows as a signal was the end of the sweep's time: its summary says so.
+    fn tell_time_limit(&self, summary: &mut Option<Summary>, path: &Path) {
+        let term = signals::name(Signal::TERM.as_raw());
+        let by_term =
+            |summary: &&mut Summary| summary.status == Status::Stopped && summary.reason.as_deref() == Some(&term);
+        let Some(summary) = summary.as_mut().filter(by_term).filter(|_| self.out_of_time()) else { return };
+        summary.reason = Some("the sweep's --time-limit is over".into());
+        if let Err(error) = summary.write(path) {
+            tracing::debug!("{error:#}");
         }
     }
 

@@ -152,7 +152,7 @@ impl<'a> Conductor<'a> {
             }
             std::thread::sleep(TURN);
         }
-        let out_of_time = self.relay.asked().is_none() && self.stopping();
+        let out_of_time = self.out_of_time();
         self.note_what_waits();
         self.books.index();
         if let Some(lease) = self.own.take() {
@@ -172,6 +172,11 @@ impl<'a> Conductor<'a> {
     /// Whether no further cell is to begin.
     fn stopping(&self) -> bool {
         self.relay.asked().is_some() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Whether that is so because the time is over.
+    fn out_of_time(&self) -> bool {
+        self.relay.asked().is_none() && self.stopping()
     }
 
     /// Signals of this process go to all cells; the end of the time is a TERM, and another one after a while.

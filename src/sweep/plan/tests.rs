@@ -75,7 +75,7 @@ fn paths_are_relative_to_the_sweep() {
     let plan = plan_in(&folder, &[]).unwrap();
     let root = folder.path().canonicalize().unwrap();
     assert_eq!(runs(&plan), ["x.txt-s1", "a-s1"]);
-    assert_eq!(plan.cells[0].experiment.data.train, Some(root.join("x.txt")));
+    assert_eq!(plan.cells[0].experiment.data.train, Some(root.join("x.txt").into()));
     assert_eq!(plan.cells[0].sets[0], format!("data.train={}", root.join("x.txt").display()));
 }
 

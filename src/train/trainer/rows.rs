@@ -20,8 +20,8 @@ impl Trainer<'_> {
             return Ok(Some(ending));
         }
         let reading = self.meter.read()?;
-        let loss = reading.nats / reading.tokens as f64;
-        let rate = reading.tokens as f64 / reading.seconds.max(1e-9);
+        let loss = reading.nats / reading.tokens.targets as f64;
+        let rate = reading.tokens.all() as f64 / reading.seconds.max(1e-9);
         let step = self.state.step;
         self.journal.row(&Row {
             loss: Some(loss),
@@ -32,12 +32,12 @@ impl Trainer<'_> {
             step_ms: Some(1e3 * reading.seconds / reading.steps as f64),
             peak_memory_mib: peak_memory_mib(self.task.parameters().device()),
             elapsed_s: Some(self.elapsed()),
-            extra: objective_cell(reading.objective.map(|sum| sum / reading.tokens as f64)),
+            extra: objective_cell(reading.objective.map(|sum| sum / reading.tokens.targets as f64)),
             ..Row::new(step, self.epoch(step), self.state.tokens, Split::Train)
         })?;
         self.bar.say(&format!("loss {loss:.4} {} tokens/s", rate.round()));
         self.state.train_s += reading.seconds;
-        self.state.timed_tokens += reading.tokens;
+        self.state.timed_tokens += reading.tokens.all();
         self.meter.reset();
         Ok(None)
     }
@@ -49,7 +49,7 @@ impl Trainer<'_> {
             return Ok(None);
         }
         let broken = self.state.step - reading.skipped + 1;
-        let skipped_tokens: u64 = self.meter.tokens() - reading.tokens;
+        let skipped_tokens: u64 = self.meter.tokens().all() - reading.tokens.all();
         self.journal.cut_batches_after(broken)?;
         self.journal.row(&Row {
             loss: Some(reading.newest_loss),

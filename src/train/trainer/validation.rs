@@ -17,6 +17,7 @@ impl Trainer<'_> {
             compute: self.settings.train.precision.compute(),
             max_batches: self.settings.train.eval_batches,
             predictions: false,
+            generate: self.settings.train.eval_generate,
             watch: &mut |done, total| {
                 bar.get_or_init(|| Bar::new("validation", total, 0)).set(done);
                 signals.stop().is_none()
@@ -34,7 +35,7 @@ impl Trainer<'_> {
         };
         let Some((evaluation, samples)) = measured? else { return Ok(false) };
         let step = self.state.step;
-        let extra = self.task.metric_names().iter();
+        let extra = self.task.metric_names().into_iter();
         self.journal.row(&Row {
             loss: Some(evaluation.loss),
             perplexity: Some(evaluation.perplexity),
@@ -42,7 +43,7 @@ impl Trainer<'_> {
             extra: extra.map(|name| (name.to_string(), evaluation.figure(name))).collect(),
             ..Row::new(step, self.epoch(step), self.state.tokens, Split::Validation)
         })?;
-        tracing::info!("step {step}: validation loss {:.4}, perplexity {:.3}", evaluation.loss, evaluation.perplexity);
+        self.tell(&evaluation);
         self.show(&samples)?;
         self.state.evaluated = Some(step);
         Ok(self.compare(&evaluation))
@@ -68,10 +69,29 @@ impl Trainer<'_> {
         })
     }
 
+    /// Says what was measured.
+    fn tell(&self, evaluation: &Evaluation) {
+        let figures = evaluation.signatures.keys().filter_map(|name| Some((name, evaluation.figure(name)?)));
+        let figures: String = figures.map(|(name, value)| format!(", {name} {value:.2}")).collect();
+        let Evaluation { loss, perplexity, .. } = evaluation;
+        let step = self.state.step;
+        tracing::info!("step {step}: validation loss {loss:.4}, perplexity {perplexity:.3}{figures}");
+        if let Some(generation) = evaluation.generation.as_ref().filter(|generation| generation.unended > 0) {
+            tracing::info!("step {step}: outputs: {}", generation.told());
+        }
+    }
+
     fn show(&mut self, samples: &[Sample]) -> Result<()> {
         let step = self.state.step;
         for (number, sample) in samples.iter().enumerate() {
-            tracing::info!("step {step}: {:?} goes on {:?}", sample.prompt, sample.continuation);
+            match &sample.reference {
+                None => tracing::info!("step {step}: {:?} goes on {:?}", sample.prompt, sample.continuation),
+                Some(reference) => tracing::info!(
+                    "step {step}: {:?} becomes {:?}; the reference is {reference:?}",
+                    sample.prompt,
+                    sample.continuation
+                ),
+            }
             self.journal.sample(step, number, sample)?;
         }
         Ok(())

@@ -1,13 +1,14 @@
-//! `synth generate`.
+//! Continuations of prompts by a language model.
 
-use super::output::{print_json, print_whole};
-use super::trained::{Trained, Wanted};
-use super::{prompts, setup};
 use crate::cli::GenerateArguments;
+use crate::commands::output::{print_json, print_whole};
+use crate::commands::trained::Trained;
+use crate::commands::{prompts, setup};
 use crate::data::options::RowKind;
 use crate::data::tokenizer::{Special, Tokenizer};
 use crate::decode::{Generator, Request, Sampling};
 use crate::exit::Interrupted;
+use crate::refuse;
 use crate::terminal::{LateBar, beside_bars};
 use crate::train::signals::{self, Signals};
 use anyhow::Result;
@@ -16,11 +17,18 @@ use serde_json::{Value, json};
 /// Samples that go through the model together: more of them gain little and take memory each.
 const ROWS: u64 = 32;
 
+/// Tokens of a continuation where no other number is given.
+const MAX_TOKENS: u32 = 200;
+
 /// Continues prompts with a trained language model.
-pub fn run(arguments: &GenerateArguments) -> Result<()> {
-    let wanted = Wanted { checkpoint: arguments.checkpoint.as_deref(), weights: arguments.weights };
-    let trained = Trained::open(&arguments.run, &[], arguments.device, wanted)?;
-    let tokenizer = trained.tokenizer()?.tokenizer;
+///
+/// # Errors
+/// Refusals of options for sources; what the prompts, the run or the model report.
+pub fn run(arguments: &GenerateArguments, trained: &Trained) -> Result<()> {
+    if let Some(option) = arguments.first_of_outputs() {
+        refuse!("{option}: the run is a language model, which continues prompts by draws; leave it out");
+    }
+    let tokenizer = trained.tokenizer()?.tokenizer()?.clone();
     // Before signals are listened to: Ctrl-C ends the wait for a person's next line.
     let prompts = prompts::read(&arguments.prompts, arguments.whole_input, &tokenizer)?;
     let signals = Signals::listen()?;
@@ -35,21 +43,29 @@ pub fn run(arguments: &GenerateArguments) -> Result<()> {
         seed: arguments.seed.unwrap_or(trained.experiment.seed),
         graphs: true,
     };
-    let expected = prompts.len() as u64 * u64::from(arguments.samples);
+    let expected = prompts.len() as u64 * samples(arguments);
     // A model of records knows where one begins and ends.
     let records = trained.experiment.data.rows == RowKind::Records;
     let end = tokenizer.special(Special::End).filter(|_| records);
     let mut printer = Printer::new(arguments.json, expected);
     let finished = generate(arguments, &generator, (&tokenizer, end), (&prompts, &signals), &mut printer)?;
     if finished && arguments.json {
-        print_json(&record(arguments, &trained, &generator, printer.generations))?;
+        print_json(&record(arguments, trained, &generator, printer.generations))?;
     }
     Ok(())
 }
 
+fn samples(arguments: &GenerateArguments) -> u64 {
+    u64::from(arguments.samples.unwrap_or(1))
+}
+
+fn max_tokens(arguments: &GenerateArguments) -> u32 {
+    arguments.max_tokens.unwrap_or(MAX_TOKENS)
+}
+
 fn sampling(arguments: &GenerateArguments) -> Sampling {
     Sampling {
-        temperature: if arguments.greedy { 0.0 } else { arguments.temperature },
+        temperature: if arguments.greedy { 0.0 } else { arguments.temperature.unwrap_or(1.0) },
         top_k: arguments.top_k.map(|k| k as usize),
         top_p: arguments.top_p,
     }
@@ -63,7 +79,7 @@ fn generate(
     (prompts, signals): (&[String], &Signals),
     printer: &mut Printer,
 ) -> Result<bool> {
-    let (max_tokens, count) = (u64::from(arguments.max_tokens), u64::from(arguments.samples));
+    let (max_tokens, count) = (u64::from(max_tokens(arguments)), samples(arguments));
     let mut session = generator.session();
     let mut progress = LateBar::new("tokens", printer.expected.saturating_mul(max_tokens));
     for (number, prompt) in (0..).zip(prompts) {
@@ -140,7 +156,7 @@ fn record(
         "temperature": generator.sampling.temperature,
         "top_k": arguments.top_k,
         "top_p": arguments.top_p,
-        "max_tokens": arguments.max_tokens,
+        "max_tokens": max_tokens(arguments),
         "generations": generations,
     })
 }
