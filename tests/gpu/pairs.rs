@@ -88,23 +88,29 @@ fn gpu_outputs_are_those_of_the_cpu() {
     let Some(_turn) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     write_pairs(folder.path());
-    train(folder.path(), "run", &["--device", "cuda", "--set", "train.steps=300"]);
-    let outputs = |device: &str| -> Vec<(String, f64)> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_synth"));
-        command.arg("generate").arg(folder.path().join("small/run")).arg(folder.path().join("a.src"));
-        let output = command.args(["--json", "--device", device]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let record: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let best = |line: &Value| {
-            let best = &line["outputs"][0];
-            (best["text"].as_str().unwrap().to_string(), best["score"].as_f64().unwrap())
-        };
-        record["lines"].as_array().unwrap().iter().map(best).collect()
+    for (precision, least, bound) in [("fp32", 590, 1e-2), ("bf16", 540, 0.2)] {
+        let set = format!("train.precision={precision}");
+        train(folder.path(), precision, &["--device", "cuda", "--set", "train.steps=300", "--set", &set]);
+        let (cpu, gpu) = (outputs(folder.path(), precision, "cpu"), outputs(folder.path(), precision, "cuda"));
+        // Rounding may turn what is as good as a tie.
+        let pairs = || cpu.iter().zip(&gpu);
+        let same: Vec<f64> = pairs().filter(|(a, b)| a.0 == b.0).map(|(a, b)| (a.1 - b.1).abs()).collect();
+        assert!(cpu.len() == 600 && same.len() >= least, "{precision}: {} of {} outputs", same.len(), cpu.len());
+        let gap = same.into_iter().fold(0.0, f64::max);
+        assert!(gap < bound, "{precision}: {gap}");
+    }
+}
+
+/// The best output for each line of the sources and its score.
+fn outputs(folder: &Path, run: &str, device: &str) -> Vec<(String, f64)> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synth"));
+    command.arg("generate").arg(folder.join("small").join(run)).arg(folder.join("a.src"));
+    let output = command.args(["--json", "--device", device]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let best = |line: &Value| {
+        let best = &line["outputs"][0];
+        (best["text"].as_str().unwrap().to_string(), best["score"].as_f64().unwrap())
     };
-    let (cpu, gpu) = (outputs("cpu"), outputs("cuda"));
-    let same = cpu.iter().zip(&gpu).filter(|(a, b)| a.0 == b.0).count();
-    // Rounding may turn what is as good as a tie.
-    assert!(cpu.len() == 600 && same >= 590, "{same} of {} outputs are the same", cpu.len());
-    let gaps = cpu.iter().zip(&gpu).map(|(a, b)| (a.1 - b.1).abs());
-    assert!(gaps.fold(0.0, f64::max) < 1e-2);
+    record["lines"].as_array().unwrap().iter().map(best).collect()
 }
