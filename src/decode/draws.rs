@@ -10,7 +10,7 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// What is to be drawn.
-pub struct SampleRequest<'a> {
+pub struct DrawRequest<'a> {
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// What draws derive from, with the numbers of sentence, sample and token: neither the other sentences nor the
@@ -34,8 +34,8 @@ pub struct SampleRequest<'a> {
 ///
 /// # Errors
 /// A model of other rows than sentences times samples; logits that are not finite; what the model reports.
-pub fn sample(model: &mut dyn NextTokens, request: SampleRequest<'_>) -> Result<Option<Vec<Vec<Hypothesis>>>> {
-    let SampleRequest { sentences, limits, rules, .. } = request;
+pub fn sample(model: &mut dyn NextTokens, request: DrawRequest<'_>) -> Result<Option<Vec<Vec<Hypothesis>>>> {
+    let DrawRequest { sentences, limits, rules, .. } = request;
     ensure!(sentences.len() == limits.len(), "{} sentences have {} limits", sentences.len(), limits.len());
     let _no_grad = tch::no_grad_guard();
     let copies = request.samples.clone().count();
@@ -60,7 +60,7 @@ pub fn sample(model: &mut dyn NextTokens, request: SampleRequest<'_>) -> Result<
 
 /// All sentences.
 struct Drawing<'a> {
-    request: SampleRequest<'a>,
+    request: DrawRequest<'a>,
     /// By sentence and sample.
     outputs: Vec<Vec<Output>>,
     rows: Rows,
@@ -100,7 +100,7 @@ impl Drawing<'_> {
 
     /// Draws one output's next token.
     fn draw(&mut self, (sentence, copy): (usize, usize), logits: &[f64], vocabulary: usize, step: u64) -> Result<()> {
-        let SampleRequest { sampling, seed, sentences, samples, rules, limits, .. } = &self.request;
+        let DrawRequest { sampling, seed, sentences, samples, rules, limits, .. } = &self.request;
         let never = self.never.get_or_insert_with(|| rules.never(vocabulary));
         let output = &mut self.outputs[sentence][copy];
         let blocked = rules.blocked(&output.tokens, limits[sentence].min);

@@ -16,7 +16,7 @@ pub mod sequences;
 mod sources;
 
 pub use beam::{BeamRequest, beam_search};
-pub use draws::{SampleRequest, sample};
+pub use draws::{DrawRequest, sample};
 pub use generate::{Generator, Request, Session};
 pub use greedy::GreedyDecoder;
 pub use next_tokens::{Hypothesis, NextTokens, Rules};

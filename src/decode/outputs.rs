@@ -1,7 +1,7 @@
 //! What an encoder-decoder writes for its sources.
 
 use super::beam::{BeamRequest, beam_search};
-use super::draws::{SampleRequest, sample};
+use super::draws::{DrawRequest, sample};
 use super::next_tokens::{Hypothesis, NextTokens, Rules};
 use super::options::{DecodeOptions, Limits};
 use super::sampling::Sampling;
@@ -51,7 +51,7 @@ pub enum How {
 }
 
 /// The model over the hypotheses of some sources.
-struct Rows<'a> {
+struct Hypotheses<'a> {
     model: &'a EncoderDecoder,
     state: EncoderDecoderState,
     compute: Kind,
@@ -125,7 +125,7 @@ impl<'a> OutputGenerator<'a> {
             How::Draws { sampling, seed, first, samples } => {
                 let numbers: Vec<u64> = places.iter().map(|place| first + *place as u64).collect();
                 let (sampling, seed, samples) = (*sampling, *seed, samples.clone());
-                let request = SampleRequest { sampling, seed, sentences: &numbers, samples, rules, limits, watch };
+                let request = DrawRequest { sampling, seed, sentences: &numbers, samples, rules, limits, watch };
                 sample(&mut rows, request)?
             }
         };
@@ -140,14 +140,14 @@ impl<'a> OutputGenerator<'a> {
         }
     }
 
-    fn rows(&self, sources: &[&[i64]], copies: usize, limits: &[Limits]) -> Result<Rows<'a>> {
+    fn rows(&self, sources: &[&[i64]], copies: usize, limits: &[Limits]) -> Result<Hypotheses<'a>> {
         let _no_grad = tch::no_grad_guard();
         let pass = Pass::evaluation(self.compute);
         let (tokens, lengths) = tensors(sources, self.model.device());
         let memory = self.model.encode(Source { tokens: &tokens, lengths: &lengths }, pass)?;
         let longest = limits.iter().map(|limits| limits.max).max().unwrap_or(0) as i64 + 1;
         let state = self.model.state(&memory, copies as i64, longest, pass)?;
-        Ok(Rows { model: self.model, state, compute: self.compute })
+        Ok(Hypotheses { model: self.model, state, compute: self.compute })
     }
 
     fn rules(&self) -> Rules<'_> {
@@ -194,7 +194,7 @@ fn emptied(mut outputs: Vec<Vec<Hypothesis>>, sources: &[&[i64]]) -> Vec<Vec<Hyp
     outputs
 }
 
-impl NextTokens for Rows<'_> {
+impl NextTokens for Hypotheses<'_> {
     fn step(&mut self, tokens: &Tensor) -> Result<Tensor> {
         let logits = self.model.step(&tokens.unsqueeze(1), &mut self.state, Pass::evaluation(self.compute))?;
         Ok(logits.squeeze_dim(1))

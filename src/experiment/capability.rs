@@ -36,8 +36,12 @@ fn check_kinds(experiment: &Experiment, origins: &Provenance) -> Result<()> {
 fn lack(kind: Kind, causal: bool, padding: bool) -> Option<String> {
     let can = kind.capabilities();
     let needs = [
-        (causal && !can.causal, "keep a position from seeing later ones", "a language model needs"),
-        (padding && !can.padding, "leave padding out", "data.rows = \"records\" needs"),
+        (
+            causal && !can.causal,
+            "keep a position from seeing later ones",
+            "every task needs, as it writes from left to right",
+        ),
+        (padding && !can.padding, "leave padding out", "rows of unequal length need"),
     ];
     let (_, what, who) = needs.into_iter().find(|(lacks, ..)| *lacks)?;
     Some(format!("{kind} cannot {what}, which {who}; expected another kind"))

@@ -271,7 +271,7 @@ fn check_batch(experiment: &Experiment, origins: &Provenance) -> Result<()> {
     }
     match train.batch_tokens {
         Some(tokens) if tokens < block => {
-            let what = format!("found {tokens}, expected at least one block, model.max_length = {block}");
+            let what = format!("found {tokens}, expected room for the longest row, model.max_length = {block}");
             Err(origins.refusal("train.batch_tokens", what))
         }
         _ => Ok(()),

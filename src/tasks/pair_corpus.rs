@@ -5,7 +5,7 @@ use super::feed::{HostArray, HostBatch, Origin};
 use crate::data::batches::BatchSize;
 use crate::data::options::{DataOptions, LongRecords};
 use crate::data::pairs::{
-    Keep, Limits, PairBatch, PairEvaluation, PairIds, PairOrder, PairRows, PairSplit, PairSplits, Train,
+    Bounds, Keep, PairBatch, PairEvaluation, PairIds, PairOrder, PairRows, PairSplit, PairSplits, Train,
 };
 use crate::data::text::{Flow, Text};
 use crate::data::tokenizer::{Special, StoredTokenizer, Tokenizer, Tokenizers};
@@ -79,10 +79,10 @@ impl PairCorpusOptions<'_> {
     }
 
     /// What is measured is measured whole, as far as the model can read it.
-    fn limits(&self, split: Split) -> Limits {
+    fn limits(&self, split: Split) -> Bounds {
         let bound = |own: Option<usize>| own.unwrap_or(self.longest).min(self.longest);
         let skip = self.data.long_records() == LongRecords::Skip;
-        Limits {
+        Bounds {
             source: bound(self.data.max_source_length),
             target: bound(self.data.max_target_length),
             keep: self.keep,

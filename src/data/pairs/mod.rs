@@ -9,5 +9,5 @@ mod splits;
 
 pub use evaluation::PairEvaluation;
 pub use order::PairOrder;
-pub use rows::{Keep, Lengths, Limits, PairBatch, PairIds, PairRows, PairShape, Train};
+pub use rows::{Bounds, Keep, Lengths, PairBatch, PairIds, PairRows, PairShape, Train};
 pub use splits::{PairSplit, PairSplits, RawPairs, check, load};

@@ -30,7 +30,7 @@ pub enum Keep {
 
 /// What rows may have.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
+pub struct Bounds {
     /// Tokens of a source at most, its end included; 1 at least.
     pub source: usize,
     /// Tokens of a target at most, its end included; 1 at least.
@@ -115,7 +115,7 @@ impl PairRows {
     ///
     /// # Errors
     /// Streams of different numbers of records; none that stays; a token file that cannot be read.
-    pub fn new(source: Tokens, target: Tokens, ids: PairIds, limits: Limits) -> Result<Self> {
+    pub fn new(source: Tokens, target: Tokens, ids: PairIds, limits: Bounds) -> Result<Self> {
         ensure!(limits.source > 0 && limits.target > 0, "rows of 0 tokens; expected 1 or more");
         let (mut begins, mut tokens, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
         let mut lengths = Lengths::default();
@@ -237,7 +237,7 @@ impl PairBatch {
     }
 }
 
-impl Limits {
+impl Bounds {
     /// What stays of a pair; none where it is left out.
     fn apply(&self, [mut source, mut target]: [Record; 2], lengths: &mut Lengths) -> Option<[Record; 2]> {
         let (m, n) = (source.tokens + 1, target.tokens + 1);

@@ -16,7 +16,7 @@ fn drawn(
     let (numbers, limits): (Vec<u64>, Vec<Limits>) = sentences.iter().copied().unzip();
     let mut model = Scripted::new(script, &numbers, samples.clone().count(), Kind::Float);
     let (sentences, limits) = (&numbers[..], &limits[..]);
-    let request = SampleRequest { sampling, seed: 5, sentences, samples, rules, limits, watch: &mut |_| true };
+    let request = DrawRequest { sampling, seed: 5, sentences, samples, rules, limits, watch: &mut |_| true };
     sample(&mut model, request).unwrap().unwrap()
 }
 
@@ -117,7 +117,7 @@ fn a_watch_stops_and_damage_is_told() {
     let run = |script: Script<'_>, most: u64| {
         let mut model = Scripted::new(script, &[0], 2, Kind::Float);
         let watch = &mut |done| done < most;
-        let request = SampleRequest {
+        let request = DrawRequest {
             sampling: PLAIN,
             seed: 1,
             sentences: &[0],

@@ -298,7 +298,7 @@ fn batches_are_counted_one_way_and_hold_a_block() {
     );
     assert_eq!(
         refused(&["train.batch_tokens=255"]),
-        "--set train.batch_tokens=255: found 255, expected at least one block, model.max_length = 256"
+        "--set train.batch_tokens=255: found 255, expected room for the longest row, model.max_length = 256"
     );
     read(LEAST, &["train.batch_tokens=256"]).unwrap();
 }

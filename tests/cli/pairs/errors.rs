@@ -36,7 +36,7 @@ fn keys_that_do_not_fit() {
         ("task.kind=translate", "expected language-modeling, translation, summarization, dialogue"),
         ("task.bleu_tokenize=spm", "expected 13a, intl, char, zh, none"),
         ("train.best.metric=rouge1", "expected loss, perplexity, accuracy, bleu, chrf"),
-        ("train.batch_tokens=20", "expected at least one block, model.max_length = 24"),
+        ("train.batch_tokens=20", "expected room for the longest row, model.max_length = 24"),
         ("data.validation=[\"validation.src\",\"nothing.tgt\"]", "data.validation: no such file"),
     ] {
         place.fails(&format!("train pairs.toml --set {set}"), 2, &[expected]);

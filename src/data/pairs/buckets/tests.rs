@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::pairs::{Keep, Limits, PairIds, PairOrder};
+use crate::data::pairs::{Bounds, Keep, PairIds, PairOrder};
 use crate::data::tokens::Tokens;
 
 /// Pairs of so many columns, ends included.
@@ -15,7 +15,7 @@ fn rows(columns: &[(usize, usize)], bound: usize) -> PairRows {
     let (source, target) =
         (stream(&mut columns.iter().map(|columns| columns.0)), stream(&mut columns.iter().map(|columns| columns.1)));
     let ids = PairIds { source_end: 0, target_begin: 2, target_end: 0 };
-    let limits = Limits { source: bound, target: bound, keep: Keep::First, train: None };
+    let limits = Bounds { source: bound, target: bound, keep: Keep::First, train: None };
     PairRows::new(source, target, ids, limits).unwrap()
 }
 

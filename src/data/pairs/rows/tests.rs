@@ -12,13 +12,13 @@ fn stream(records: &[&[u32]], end: u32) -> Tokens {
     Tokens::of(&ids)
 }
 
-fn rows(pairs: &[(&[u32], &[u32])], limits: Limits) -> Result<PairRows> {
+fn rows(pairs: &[(&[u32], &[u32])], limits: Bounds) -> Result<PairRows> {
     let sources: Vec<&[u32]> = pairs.iter().map(|(source, _)| *source).collect();
     let targets: Vec<&[u32]> = pairs.iter().map(|(_, target)| *target).collect();
     PairRows::new(stream(&sources, 90), stream(&targets, 81), IDS, limits)
 }
 
-const WIDE: Limits = Limits { source: 100, target: 100, keep: Keep::First, train: None };
+const WIDE: Bounds = Bounds { source: 100, target: 100, keep: Keep::First, train: None };
 const PAIRS: [(&[u32], &[u32]); 4] = [(&[1, 2, 3], &[11]), (&[], &[12, 13]), (&[4], &[]), (&[5, 6], &[14, 15, 16])];
 
 #[test]
@@ -41,7 +41,7 @@ fn a_row_is_a_pair_and_the_rest_is_padding() {
 #[test]
 fn what_is_measured_is_cut_and_never_left_out() {
     for (keep, source) in [(Keep::First, [1, 90]), (Keep::Last, [3, 90])] {
-        let rows = rows(&PAIRS, Limits { source: 2, target: 3, keep, train: None }).unwrap();
+        let rows = rows(&PAIRS, Bounds { source: 2, target: 3, keep, train: None }).unwrap();
         assert_eq!(rows.count(), 4);
         let batch = rows.batch([0, 3], (2, 3)).unwrap();
         assert_eq!(batch.source[..2], source);
@@ -51,7 +51,7 @@ fn what_is_measured_is_cut_and_never_left_out() {
         assert_eq!(rows.lengths(), lengths);
         assert_eq!(lengths.told().unwrap(), "cut: 2 of the sources, 1 of the targets");
     }
-    let shortest = rows(&PAIRS, Limits { source: 1, target: 1, ..WIDE }).unwrap();
+    let shortest = rows(&PAIRS, Bounds { source: 1, target: 1, ..WIDE }).unwrap();
     assert_eq!(shortest.batch(0..4, (1, 1)).unwrap().targets, [81; 4]);
 }
 
@@ -63,16 +63,16 @@ fn training_leaves_pairs_out() {
         (Vec::from_iter((0..rows.count()).map(|row| rows.number(row))), rows.lengths())
     };
     let pairs = Lengths { pairs: 4, empty: 1, ..Lengths::default() };
-    assert_eq!(found(Limits { train: train(false, None), ..WIDE }), (vec![0, 1, 3], pairs));
-    let cut = Limits { source: 3, ..WIDE };
+    assert_eq!(found(Bounds { train: train(false, None), ..WIDE }), (vec![0, 1, 3], pairs));
+    let cut = Bounds { source: 3, ..WIDE };
     assert_eq!(
-        found(Limits { train: train(false, None), ..cut }),
+        found(Bounds { train: train(false, None), ..cut }),
         (vec![0, 1, 3], Lengths { cut_sources: 1, ..pairs })
     );
-    assert_eq!(found(Limits { train: train(true, None), ..cut }), (vec![1, 3], Lengths { too_long: 1, ..pairs }));
+    assert_eq!(found(Bounds { train: train(true, None), ..cut }), (vec![1, 3], Lengths { too_long: 1, ..pairs }));
     // 4 to 2, 1 to 3, 3 to 4.
-    assert_eq!(found(Limits { train: train(false, Some(1.9)), ..WIDE }), (vec![3], Lengths { ratio: 2, ..pairs }));
-    let (numbers, lengths) = found(Limits { train: train(true, Some(2.0)), ..cut });
+    assert_eq!(found(Bounds { train: train(false, Some(1.9)), ..WIDE }), (vec![3], Lengths { ratio: 2, ..pairs }));
+    let (numbers, lengths) = found(Bounds { train: train(true, Some(2.0)), ..cut });
     assert_eq!((numbers, lengths), (vec![3], Lengths { too_long: 1, ratio: 1, ..pairs }));
     assert_eq!(lengths.left_out(), 3);
     assert_eq!(
@@ -86,11 +86,11 @@ fn training_leaves_pairs_out() {
 fn nothing_and_unequal_streams_are_errors() {
     let message = |rows: Result<PairRows>| rows.unwrap_err().to_string();
     assert_eq!(message(rows(&[], WIDE)), "found no pair");
-    let train = Limits { train: Some(Train::default()), ..WIDE };
+    let train = Bounds { train: Some(Train::default()), ..WIDE };
     let none = "found no pair that can be learned from; left out: 1 without a target";
     assert_eq!(message(rows(&[(&[1], &[])], train)), none);
     for (sources, targets) in [(&[&[1u32][..]][..], &[][..]), (&[], &[&[1u32][..]])] {
         assert_eq!(message(PairRows::new(stream(sources, 90), stream(targets, 81), IDS, WIDE)), UNEQUAL);
     }
-    assert!(rows(&PAIRS, Limits { source: 0, ..WIDE }).is_err());
+    assert!(rows(&PAIRS, Bounds { source: 0, ..WIDE }).is_err());
 }
