@@ -1,7 +1,6 @@
 //! Source lines as a model reads them.
 
 use crate::commands::setup::keep;
-use crate::data::pairs::Keep;
 use crate::data::tokenizer::Tokenizer;
 use crate::experiment::Experiment;
 use crate::tasks::options::TaskKind;
@@ -29,14 +28,11 @@ impl SourceReader<'_> {
     /// The tokens of a line, cut as training cuts them.
     pub fn read(&self, line: &str) -> SourceTokens {
         let mut ids: Vec<i64> = self.tokenizer.encode(&self.text(line)).into_iter().map(i64::from).collect();
-        let room = self.longest() - 1;
-        let over = ids.len().saturating_sub(room);
-        match keep(self.experiment.task.kind) {
-            Keep::First => ids.truncate(room),
-            Keep::Last => drop(ids.drain(..over)),
-        }
+        let kept = keep(self.experiment.task.kind).of(ids.len() as u64, self.longest() as u64 - 1);
+        let cut = kept.end - kept.start < ids.len() as u64;
+        ids = ids[kept.start as usize..kept.end as usize].to_vec();
         ids.push(i64::from(self.end));
-        SourceTokens { ids, cut: over > 0 }
+        SourceTokens { ids, cut }
     }
 
     /// Tokens of a source at most, its end included.

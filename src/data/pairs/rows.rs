@@ -4,6 +4,7 @@ use super::records::{Record, Records};
 use crate::data::rows::{IGNORED, Place};
 use crate::data::tokens::Tokens;
 use anyhow::{Result, bail, ensure};
+use std::ops::Range;
 
 /// The token where a row has ended.
 const PADDING: i64 = 0;
@@ -26,6 +27,17 @@ pub enum Keep {
     First,
     /// The last: the newest turns of a dialogue.
     Last,
+}
+
+impl Keep {
+    /// Of `tokens`, which of them stay where there is room for so many.
+    pub fn of(self, tokens: u64, room: u64) -> Range<u64> {
+        let over = tokens.saturating_sub(room);
+        match self {
+            Self::First => 0..tokens - over,
+            Self::Last => over..tokens,
+        }
+    }
 }
 
 /// What rows may have.
@@ -257,11 +269,8 @@ impl Bounds {
         }
         if cut_source {
             lengths.cut_sources += 1;
-            let kept = self.source as u64 - 1;
-            if self.keep == Keep::Last {
-                source.begin += source.tokens - kept;
-            }
-            source.tokens = kept;
+            let kept = self.keep.of(source.tokens, self.source as u64 - 1);
+            (source.begin, source.tokens) = (source.begin + kept.start, kept.end - kept.start);
         }
         if cut_target {
             lengths.cut_targets += 1;
