@@ -37,8 +37,8 @@ fn the_run_folder_holds_what_the_formats_say() {
     assert_eq!(rows, expected.map(|(step, split)| (step.to_string(), split.to_string())));
     let runs = place.read("results/tiny/runs.csv");
     assert!(runs.starts_with(
-        "run,kind,seed,status,reason,step,parameters,loss,perplexity,tokens_per_second,peak_memory_mib,elapsed_s\n\
-         vanilla-s1,vanilla,1,done,,6,7600,"
+        "run,kind,seed,status,reason,step,parameters,loss,perplexity,tokens_per_second,peak_memory_mib,elapsed_s,\
+         accuracy,bits_per_byte\nvanilla-s1,vanilla,1,done,,6,7600,"
     ));
 }
 

@@ -144,7 +144,7 @@ fn long_and_unequal_pairs_are_cut_or_left_out_and_told() {
     let told = warnings("translation", "--set data.length_ratio=3");
     assert!(
         told.contains("2 too long")
-            && told.contains("1 of too different lengths")
+            && told.contains("2 of too different lengths")
             && told.contains("1 without a target"),
         "{told}"
     );
