@@ -156,8 +156,9 @@ pub struct EvalArguments {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
-    /// Measure other data: a key under data., such as data.validation=other.txt
-    #[arg(long, value_name = "data.KEY=VALUE")]
+    /// Measure other data, by a key under data., such as data.validation=other.txt, or, with sources, write and measure
+    /// outputs otherwise: decode.beam=8, task.bleu_tokenize=none
+    #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Print the result as one JSON object
     #[arg(long)]

@@ -6,7 +6,7 @@ use crate::data::datasets;
 use crate::data::options::TokenizerKind;
 use crate::data::pairs::{Keep, PairSplits};
 use crate::data::splits::Splits;
-use crate::data::tokenizer::{StoredTokenizer, Tokenizer, Tokenizers};
+use crate::data::tokenizer::{StoredTokenizer, Tokenizer};
 use crate::experiment::Experiment;
 use crate::kernels;
 use crate::libtorch::context;
@@ -87,7 +87,6 @@ pub fn task(
             Ok(Box::new(task.with_recompute(experiment.train.recompute)))
         }
         Texts::Pairs(splits) => {
-            check_vocabularies(experiment, tokenizer)?;
             let corpus = pair_corpus(experiment, splits, tokenizer)?;
             let (task, decode) = (experiment.task.clone(), experiment.decode.clone());
             let options = sequence_to_sequence::Options { task, decode, objective, graphs };
@@ -138,17 +137,6 @@ pub fn keep(kind: TaskKind) -> Keep {
     }
 }
 
-/// Refuses to share an embedding between vocabularies that differ.
-fn check_vocabularies(experiment: &Experiment, tokenizer: &StoredTokenizer) -> Result<()> {
-    let joint = matches!(tokenizer.tokenizers, Tokenizers::Joint(_));
-    if experiment.model.share_embeddings == Some(true) && !joint {
-        refuse!(
-            "model.share_embeddings: sources and targets have vocabularies of their own; expected tokenizer.joint = true"
-        );
-    }
-    Ok(())
-}
-
 /// Where token files and trained tokenizers are kept for other runs: what lies there is made anew where it is absent.
 pub fn tokens_folder() -> PathBuf {
     datasets::root().join(".tokens")
@@ -165,13 +153,13 @@ pub fn language_model(experiment: &Experiment, tokenizer: &Tokenizer, device: De
 /// Builds the experiment's encoder-decoder with initial weights, without any data.
 ///
 /// # Errors
-/// A refusal of vocabularies that do not fit the model.
+/// Another number of vocabularies than `tokenizer.joint` says.
 pub fn encoder_decoder(
     experiment: &Experiment,
     tokenizer: &StoredTokenizer,
     device: Device,
 ) -> Result<(Parameters, EncoderDecoder)> {
-    check_vocabularies(experiment, tokenizer)?;
+    tokenizer.check_joint(experiment.tokenizer.joint)?;
     let mut parameters = parameters(experiment, device);
     let vocabularies = vocabularies(&tokenizer.tokenizers, &experiment.model);
     let model = EncoderDecoder::new(&mut parameters, &experiment.model, &experiment.attention, vocabularies);

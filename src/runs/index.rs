@@ -178,7 +178,7 @@ fn name(folder: &Path) -> String {
 }
 
 /// The names of the tasks' figures that some row has, which are further columns.
-pub fn metric_names(rows: &[IndexRow]) -> Vec<&str> {
+fn metric_names(rows: &[IndexRow]) -> Vec<&str> {
     let names: BTreeSet<&str> = rows.iter().flat_map(|row| row.metrics.keys().map(String::as_str)).collect();
     names.into_iter().collect()
 }
@@ -186,7 +186,9 @@ pub fn metric_names(rows: &[IndexRow]) -> Vec<&str> {
 fn to_csv(rows: &[IndexRow]) -> Result<Vec<u8>> {
     let names = metric_names(rows);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS.iter().chain(&names))?;
+    // The figures' names come from files.
+    let header = COLUMNS.iter().chain(&names).map(|name| cells::text(name).into_owned());
+    writer.write_record(header)?;
     for row in rows {
         let metrics = names.iter().map(|name| cells::measured(row.metrics.get(*name).copied()));
         writer.write_record(csv_cells(row).into_iter().chain(metrics))?;

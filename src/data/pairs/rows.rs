@@ -196,10 +196,15 @@ impl PairRows {
     /// A token file that cannot be read.
     pub fn source(&self, row: usize) -> Result<Vec<i64>> {
         let mut ids = Vec::new();
-        let ([begin, _], [tokens, _]) = (self.begins[row], self.tokens[row]);
-        self.source.read(begin..begin + u64::from(tokens), &mut ids)?;
-        ids.push(self.ids.source_end.into());
+        self.append_source(row, &mut ids)?;
         Ok(ids)
+    }
+
+    fn append_source(&self, row: usize, ids: &mut Vec<i64>) -> Result<()> {
+        let ([begin, _], [tokens, _]) = (self.begins[row], self.tokens[row]);
+        self.source.read(begin..begin + u64::from(tokens), ids)?;
+        ids.push(self.ids.source_end.into());
+        Ok(())
     }
 
     /// The rows of these numbers, in this order, filled up to `shape`. Numbers from [`count`](Self::count) on are rows of
@@ -225,7 +230,7 @@ impl PairRows {
         let ([source, target], (m, n)) = (self.begins[row], self.columns(row));
         let shape = batch.shape;
         ensure!(m <= shape.0 && n <= shape.1, "a row of {m} and {n} tokens in a batch of {} and {}", shape.0, shape.1);
-        batch.source.extend(self.source(row)?);
+        self.append_source(row, &mut batch.source)?;
         batch.lengths.push(m as i64);
         let first = batch.targets.len();
         self.target.read(target..target + n as u64 - 1, &mut batch.targets)?;
